@@ -1,0 +1,195 @@
+"""
+What an item is: a thread to stop, or a callback to call.
+
+Both are one class, for they share all but the verb. A thread is recognised by what it can do
+(`join` and `is_alive`), not by its type: `threading.Timer` and `multiprocessing.Process` are
+threads here, and so is a class of the user's own.
+"""
+
+from __future__ import annotations
+
+import threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    class Thread(Protocol):
+        """Something that can be joined: a thread, a timer, a process."""
+
+        def join(self, timeout: float | None = ..., /) -> object:
+            """Wait until it has ended, *timeout* seconds at most."""
+
+        def is_alive(self) -> bool:
+            """Return whether it has been started and has not ended."""
+
+    class Settable(Protocol):
+        """Something with `set()`, such as `threading.Event`."""
+
+        def set(self) -> object:
+            """Tell whoever looks at the flag to stop."""
+
+
+def seconds(value: object, what: str, *, zero: bool = False) -> float | None:
+    """Return *value* if it is a number of seconds above zero, or None for no limit."""
+    if value is None:
+        return None
+    rule = f"{what} must be seconds {'from' if zero else 'above'} zero, or None for no limit"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{rule}; got {value!r}")
+    # Written so that NaN, of which every comparison is false, is refused too.
+    if not (0 <= value < float("inf")) or (value == 0 and not zero):
+        raise ValueError(f"{rule}; got {value!r}")
+    return float(min(value, threading.TIMEOUT_MAX))
+
+
+class Item:
+    """
+    One registration: a subject, and how to end it.
+
+    `register` returns it and `unregister` takes it. It holds a reference to its subject, is
+    compared by identity and does not change.
+
+    Attributes:
+        subject: The thread or the callback.
+        timeout: Seconds that it may take, None for no limit.
+        order: Its place; lower runs first.
+        each_process: Whether forked children run it as well.
+    """
+
+    __slots__ = ("_name", "each_process", "order", "stop", "subject", "timeout")
+
+    def __init__(
+        self,
+        subject: Any,
+        stop: Any,
+        timeout: float | None,
+        order: int,
+        name: str | None,
+        each_process: bool,
+    ) -> None:
+        if stop is not None or not callable(subject) or hasattr(subject, "join"):
+            stop = _checked_stop(subject, stop, each_process)
+        if type(timeout) is not float or not 0 < timeout < threading.TIMEOUT_MAX:  # the quick way
+            timeout = seconds(timeout, "timeout")
+        if type(order) is not int and (not isinstance(order, int) or isinstance(order, bool)):
+            raise TypeError(f"order must be an int; got {order!r}")
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be a str or None; got {name!r}")
+        if each_process is not False and each_process is not True:
+            raise TypeError(f"each_process must be True or False; got {each_process!r}")
+        self.subject = subject
+        self.stop: Callable[[], object] | None = stop
+        self.timeout = timeout
+        self.order = order
+        self.each_process = each_process
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<graceexit.Item {self.kind} {self.name} {self.where}>"
+
+    @property
+    def kind(self) -> str:
+        """Either "thread" or "callback"."""
+        return "callback" if self.stop is None else "thread"
+
+    @property
+    def name(self) -> str:
+        """The name given, else the thread's, else the callback's `__qualname__`."""
+        if self._name is not None:
+            return self._name
+        subject = self.subject
+        name = getattr(subject, "name", None) if self.stop else None
+        name = name or getattr(_function(subject), "__qualname__", None)
+        return str(name or type(subject).__qualname__)
+
+    @property
+    def where(self) -> str:
+        """The place, as file:line, where the code of the subject is defined; "" if unknown."""
+        return place(self.subject, thread=self.stop is not None)
+
+    @property
+    def ended(self) -> bool:
+        """
+        Whether this is a thread that was started and is over.
+
+        Takes no lock: `Thread.is_alive` of Python up to 3.12 takes one of `threading`'s, for which
+        a finalizer that runs inside `Thread.start` would wait for ever.
+        """
+        thread = self.subject
+        try:
+            if self.stop is None or getattr(thread, "ident", None) is None:
+                return False
+            if not isinstance(thread, threading.Thread):
+                return not thread.is_alive()
+            if hasattr(thread, "_tstate_lock"):  # up to 3.12
+                lock = thread._tstate_lock
+                return thread._started.is_set() and (lock is None or not lock.locked())
+            return not threading.Thread.is_alive(thread)
+        except Exception:  # such as that of a Process that another process has started
+            return False
+
+    def tell(self) -> None:
+        """Tell the thread to stop."""
+        if self.stop is not None:
+            self.stop()
+
+    def join(self, timeout: float | None) -> bool:
+        """Wait for the thread, *timeout* seconds at most; return whether it is over."""
+        if not self.subject.is_alive():  # it may never have been started: join() would raise
+            return True
+        limit = None if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX)
+        self.subject.join(limit)
+        return not self.subject.is_alive()
+
+
+def place(subject: Any, *, thread: bool = True) -> str:
+    """Return where the code of *subject* is defined, as file:line; "" if that is not known."""
+    if thread:
+        # A thread drops its target as it ends; a subclass has a run() of its own.
+        subject = getattr(subject, "_target", None) or getattr(type(subject), "run", None)
+    code = getattr(_function(subject), "__code__", None)
+    if code is None or code.co_filename == threading.__file__:
+        return ""
+    return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def _function(subject: Any) -> Any:
+    """Return the function behind a partial, a bound method or a decorated function."""
+    for attribute in ("func", "__func__", "__wrapped__"):
+        subject = getattr(subject, attribute, subject)
+    return subject
+
+
+def _checked_stop(subject: Any, stop: Any, each_process: bool) -> Any:
+    """Return what tells *subject* to stop, None for a callback; refuse what cannot be run."""
+    is_thread = isinstance(subject, threading.Thread) or (
+        callable(getattr(subject, "join", None))
+        and callable(getattr(subject, "is_alive", None))
+        # Without stop=, what can be called is a callback, whatever else it can do: a Mock, a class.
+        and not (stop is None and callable(subject))
+    )
+    if not is_thread:
+        if not callable(subject):
+            hint = ""
+            if hasattr(subject, "terminate"):
+                hint = "; to end a process write on_exit(p.terminate)"
+            raise TypeError(
+                f"expected a thread (join and is_alive) or a callback; got {subject!r}{hint}"
+            )
+        if stop is not None:
+            raise TypeError(f"stop= is for threads; {subject!r} is a callback: leave stop= out")
+        return None
+    if stop is None:
+        raise TypeError(
+            f"{subject!r} needs stop=, which tells it to end: a callable, or an object with set()"
+            " such as threading.Event"
+        )
+    if each_process:
+        raise TypeError(f"each_process= is for callbacks; {subject!r} is not there after a fork")
+    if callable(stop):
+        return stop
+    if callable(getattr(stop, "set", None)):
+        return stop.set
+    raise TypeError(f"stop must be a callable or have set(); got {stop!r}")

@@ -1,0 +1,284 @@
+"""
+The ordered collection of items.
+
+It is one dict, used by single operations only, each of which is atomic. So nothing here takes a
+lock, and `register` may be called wherever Python runs: from any thread, from an item, from a
+finalizer in the middle of another `register`, and while a signal lands.
+"""
+
+from __future__ import annotations
+
+import threading
+from _thread import get_ident
+from time import monotonic
+
+from graceexit._items import Item
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, TypeVar, overload
+
+    from graceexit._items import Settable, Thread
+    from graceexit._report import Log, Report
+    from graceexit._runner import Outcome, Run
+
+    F = TypeVar("F", bound=Callable[[], object])
+
+
+class Registry:
+    """
+    An ordered collection of things that must end, for a part of a program or for a test.
+
+    The functions of the module work on the one that belongs to the process. A registry of your own
+    runs when you call `run` or leave its `with` block; it has nothing to do with signals, with the
+    end of the process or with forks.
+
+    All methods are safe from any thread, and `register` and `unregister` also from items and
+    finalizers. Only `run` waits.
+    """
+
+    _attend: Callable[[], object] | None = None  # called after each registration
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        """Begin anew: empty, and with no run in progress."""
+        self._items: dict[Item, bool] = {}
+        self._sweep_at = 64  # the number of items at which ended threads are looked for
+        self._run: Run | None = None
+        self._turn = threading.Lock()  # guards `_run`: held by the thread that watches it
+        self._left: list[Item] = []  # threads that were left behind
+        self._log: Log | None = None
+
+    def __len__(self) -> int:
+        """Return how many items are waiting to be run."""
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"<graceexit.Registry items={len(self)}>"
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.run()
+
+    if TYPE_CHECKING:
+
+        @overload
+        def register(
+            self,
+            subject: Thread,
+            /,
+            *,
+            stop: Settable | Callable[[], object],
+            timeout: float | None = ...,
+            order: int = ...,
+            name: str | None = ...,
+        ) -> Item: ...
+
+        @overload
+        def register(
+            self,
+            subject: Callable[[], object],
+            /,
+            *,
+            timeout: float | None = ...,
+            order: int = ...,
+            name: str | None = ...,
+            each_process: bool = ...,
+        ) -> Item: ...
+
+    def register(
+        self,
+        subject: Any,
+        /,
+        *,
+        stop: Any = None,
+        timeout: float | None = 5.0,
+        order: int = 0,
+        name: str | None = None,
+        each_process: bool = False,
+    ) -> Item:
+        """
+        Have *subject* ended at the end: a thread is stopped and joined, a callback is called.
+
+        A thread is anything with `join(timeout)` and `is_alive()`: `threading.Thread`, `Timer`,
+        `multiprocessing.Process`. It may be registered before it is started; one that has ended is
+        forgotten. Threads of one order are told to stop all together, the one registered last
+        first, and then joined; after them the callbacks of that order run one at a time, the one
+        registered last first. They run on a helper thread, and an `async def` by `asyncio.run`.
+
+        The same subject may be registered more than once. Safe from any thread, from items, from
+        finalizers and signal handlers. What is registered while the items run is run with them,
+        unless its subject has been run by then. In the process's own registry the first call
+        installs handlers and hooks, as `install` does; what an exit function (`atexit`) registers
+        may come too late.
+
+        Args:
+            subject: The thread, or a callable without arguments (use `functools.partial`).
+            stop: What tells the thread to stop: a callable, or an object with `set()`.
+            timeout: Seconds that it may take, above zero; None for no limit. A thread's count from
+                being told to stop. When they are over it is reported and left behind.
+            order: Items run by ascending order. In the process's own registry a negative order
+                runs as soon as the main thread has ended, before other threads are waited for.
+            name: Its name in the log and in reports.
+            each_process: Whether a forked child runs the callback too.
+
+        Returns:
+            What `unregister` takes.
+
+        Raises:
+            TypeError: An argument is of the wrong kind.
+            ValueError: The timeout is not above zero.
+        """
+        item = Item(subject, stop, timeout, order, name, each_process)
+        if item.stop is not None and len(self._items) >= self._sweep_at:
+            self._forget_ended()
+        self._items[item] = True
+        run = self._run
+        if run is not None:
+            run.fresh.append(item)
+        if self._attend is not None:
+            self._attend()
+        return item
+
+    if TYPE_CHECKING:
+
+        @overload
+        def on_exit(self, callback: F, /) -> F: ...
+
+        @overload
+        def on_exit(
+            self,
+            *,
+            timeout: float | None = ...,
+            order: int = ...,
+            name: str | None = ...,
+            each_process: bool = ...,
+        ) -> Callable[[F], F]: ...
+
+    def on_exit(self, callback: Any = None, /, **options: Any) -> Any:
+        """
+        Register the decorated function as a callback; it is returned unchanged.
+
+        Write `@on_exit`, or `@on_exit(timeout=2, order=1)` with the keywords of `register`. What
+        is callable already can be given too: `on_exit(pool.close)`.
+
+        Raises:
+            TypeError: As `register`.
+            ValueError: As `register`.
+        """
+
+        def decorator(function: Any) -> Any:
+            if "stop" in options:
+                raise TypeError("stop= is for threads: write register(thread, stop=...)")
+            self.register(function, **options)
+            return function
+
+        return decorator if callback is None else decorator(callback)
+
+    def unregister(self, item: object, /) -> bool:
+        """
+        Forget *item*, so that it will not be run.
+
+        Safe wherever `register` is. What has begun to run can no longer be forgotten.
+
+        Args:
+            item: What `register` has returned; or a thread or a callback, and then every
+                registration of something equal to it is forgotten.
+
+        Returns:
+            Whether anything was still waiting to be run.
+
+        Raises:
+            TypeError: *item* could never have been registered.
+        """
+        if isinstance(item, Item):
+            return self._items.pop(item, False)
+        if not callable(item) and not hasattr(item, "join"):
+            raise TypeError(f"expected an Item, a thread or a callback; got {item!r}")
+        forgotten = False
+        for known in list(self._items):
+            if known.subject is item or known.subject == item:
+                forgotten = self._items.pop(known, False) or forgotten
+        return forgotten
+
+    def run(self) -> Report:
+        """
+        Run every item now, in order, each with its timeout.
+
+        Items that are registered meanwhile are run too. A second call, from another thread, waits
+        for the first and finds nothing left; a call from inside an item returns at once. Afterwards
+        the registry is empty and can be used again.
+
+        Returns:
+            What has been run, and how it went.
+        """
+        from graceexit._report import Report
+
+        begun = monotonic()
+        outcomes = self._advance()
+        if self._log is not None:
+            self._log.flush(1.0)
+        return Report(outcomes, None, monotonic() - begun)
+
+    def _advance(self, before: int | None = None, deadline: float | None = None) -> list[Outcome]:
+        """Run the items, those of an order below *before* only; return the outcomes so far."""
+        run = self._run
+        if run is not None and run.is_inside(get_ident()):
+            return []
+        from graceexit._runner import Run
+
+        with self._turn:
+            # A run whose watcher was taken away by an exception goes on where it is.
+            if self._run is None:
+                # Whoever registers from now on tells the run, so that nothing falls between.
+                self._run = Run(self._items, self._tell)
+                self._run.plan(list(self._items))
+            run = self._run
+            if deadline is not None:
+                run.hurry(deadline)
+            run.go(before)
+            if before is None:
+                self._run = None
+            if run.inline and run.outcomes and not run.told:
+                run.told = True
+                self._say(30, "no thread can be started here: items had no timeout of their own")
+            return run.outcomes
+
+    def _is_running(self) -> bool:
+        """Return whether somebody is running the items at this moment."""
+        return self._turn.locked()
+
+    def _forget_ended(self) -> None:
+        """Drop the threads that are over, so that a million of short-lived ones do not pile up."""
+        for item in list(self._items):
+            if item.ended:
+                self._items.pop(item, None)
+        self._sweep_at = 2 * len(self._items) + 64
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Log an item that did not end well, and remember a thread that was left behind."""
+        from graceexit._report import ERROR, WARNING, result_of
+
+        item, how, _, error, _ = outcome
+        if how == "overran" and item.stop is not None:
+            self._left.append(item)
+        self._say(WARNING if error is None else ERROR, str(result_of(outcome)))
+
+    def _say(self, level: int, text: str) -> None:
+        """Post a line to the log."""
+        from graceexit._report import Log
+
+        if self._log is None:
+            self._log = Log()
+        self._log.post(level, text)
