@@ -18,68 +18,54 @@ if TYPE_CHECKING:
     class Thread(Protocol):
         """Something that can be joined: a thread, a timer, a process."""
 
-        def join(self, timeout: float | None = ..., /) -> object:
-            """Wait until it has ended, *timeout* seconds at most."""
-
-        def is_alive(self) -> bool:
-            """Return whether it has been started and has not ended."""
+        def join(self, timeout: float | None = ..., /) -> object: ...
+        def is_alive(self) -> bool: ...
 
     class Settable(Protocol):
         """Something with `set()`, such as `threading.Event`."""
 
-        def set(self) -> object:
-            """Tell whoever looks at the flag to stop."""
-
-
-def seconds(value: object, what: str, *, zero: bool = False) -> float | None:
-    """Return *value* if it is a number of seconds above zero, or None for no limit."""
-    if value is None:
-        return None
-    rule = f"{what} must be seconds {'from' if zero else 'above'} zero, or None for no limit"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{rule}; got {value!r}")
-    # Written so that NaN, of which every comparison is false, is refused too.
-    if not (0 <= value < float("inf")) or (value == 0 and not zero):
-        raise ValueError(f"{rule}; got {value!r}")
-    return float(min(value, threading.TIMEOUT_MAX))
+        def set(self) -> object: ...
 
 
 class Item:
     """
     One registration: a subject, and how to end it.
 
-    `register` returns it and `unregister` takes it. It holds a reference to its subject, is
-    compared by identity and does not change.
+    `register` returns it and `unregister` takes it. It is compared by identity and does not change.
 
     Attributes:
         subject: The thread or the callback.
+        stop: What tells the thread to stop; None for a callback.
         timeout: Seconds that it may take, None for no limit.
         order: Its place; lower runs first.
         each_process: Whether forked children run it as well.
     """
 
+    __module__ = "graceexit"
     __slots__ = ("_name", "each_process", "order", "stop", "subject", "timeout")
 
     def __init__(
         self,
         subject: Any,
-        stop: Any,
-        timeout: float | None,
-        order: int,
-        name: str | None,
-        each_process: bool,
+        *,
+        stop: Any = None,
+        timeout: float | None = 5.0,
+        order: int = 0,
+        name: str | None = None,
+        each_process: bool = False,
     ) -> None:
-        if stop is not None or not callable(subject) or hasattr(subject, "join"):
-            stop = _checked_stop(subject, stop, each_process)
-        if type(timeout) is not float or not 0 < timeout < threading.TIMEOUT_MAX:  # the quick way
+        # The two quick ways are the usual ones: a function, and a float.
+        if stop is not None or not callable(subject) or isinstance(subject, threading.Thread):
+            stop = stop_of(subject, stop, each_process=each_process)
+        if type(timeout) is not float or not 0 < timeout < threading.TIMEOUT_MAX:
             timeout = seconds(timeout, "timeout")
-        if type(order) is not int and (not isinstance(order, int) or isinstance(order, bool)):
+        if not isinstance(order, int) or isinstance(order, bool):
             raise TypeError(f"order must be an int; got {order!r}")
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be a str or None; got {name!r}")
         if each_process is not False and each_process is not True:
             raise TypeError(f"each_process must be True or False; got {each_process!r}")
-        self.subject = subject
+        self.subject: Any = subject
         self.stop: Callable[[], object] | None = stop
         self.timeout = timeout
         self.order = order
@@ -97,17 +83,15 @@ class Item:
     @property
     def name(self) -> str:
         """The name given, else the thread's, else the callback's `__qualname__`."""
-        if self._name is not None:
-            return self._name
         subject = self.subject
-        name = getattr(subject, "name", None) if self.stop else None
-        name = name or getattr(_function(subject), "__qualname__", None)
+        name = self._name or (getattr(subject, "name", None) if self.stop else None)
+        name = name or getattr(function_of(subject), "__qualname__", None)
         return str(name or type(subject).__qualname__)
 
     @property
     def where(self) -> str:
         """The place, as file:line, where the code of the subject is defined; "" if unknown."""
-        return place(self.subject, thread=self.stop is not None)
+        return place(self.subject if self.stop is None else target_of(self.subject))
 
     @property
     def ended(self) -> bool:
@@ -121,12 +105,10 @@ class Item:
         try:
             if self.stop is None or getattr(thread, "ident", None) is None:
                 return False
-            if not isinstance(thread, threading.Thread):
-                return not thread.is_alive()
-            if hasattr(thread, "_tstate_lock"):  # up to 3.12
-                lock = thread._tstate_lock
-                return thread._started.is_set() and (lock is None or not lock.locked())
-            return not threading.Thread.is_alive(thread)
+            if isinstance(thread, threading.Thread) and hasattr(thread, "_tstate_lock"):
+                lock, started = thread._tstate_lock, thread._started  # type: ignore[attr-defined]
+                return bool(started.is_set() and (lock is None or not lock.locked()))
+            return not thread.is_alive()
         except Exception:  # such as that of a Process that another process has started
             return False
 
@@ -139,30 +121,24 @@ class Item:
         """Wait for the thread, *timeout* seconds at most; return whether it is over."""
         if not self.subject.is_alive():  # it may never have been started: join() would raise
             return True
-        limit = None if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX)
-        self.subject.join(limit)
+        self.subject.join(None if timeout is None else max(timeout, 0.0))
         return not self.subject.is_alive()
 
 
-def place(subject: Any, *, thread: bool = True) -> str:
-    """Return where the code of *subject* is defined, as file:line; "" if that is not known."""
-    if thread:
-        # A thread drops its target as it ends; a subclass has a run() of its own.
-        subject = getattr(subject, "_target", None) or getattr(type(subject), "run", None)
-    code = getattr(_function(subject), "__code__", None)
-    if code is None or code.co_filename == threading.__file__:
-        return ""
-    return f"{code.co_filename}:{code.co_firstlineno}"
+def seconds(value: object, what: str, *, zero: bool = False) -> float | None:
+    """Return *value* if it is a number of seconds above zero, or None for no limit."""
+    if value is None:
+        return None
+    rule = f"{what} must be seconds {'from' if zero else 'above'} zero, or None for no limit"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{rule}; got {value!r}")
+    # Written so that NaN, of which every comparison is false, is refused too.
+    if not 0 <= value < float("inf") or (value == 0 and not zero):
+        raise ValueError(f"{rule}; got {value!r}")
+    return float(min(value, threading.TIMEOUT_MAX))
 
 
-def _function(subject: Any) -> Any:
-    """Return the function behind a partial, a bound method or a decorated function."""
-    for attribute in ("func", "__func__", "__wrapped__"):
-        subject = getattr(subject, attribute, subject)
-    return subject
-
-
-def _checked_stop(subject: Any, stop: Any, each_process: bool) -> Any:
+def stop_of(subject: Any, stop: Any, *, each_process: bool) -> Any:
     """Return what tells *subject* to stop, None for a callback; refuse what cannot be run."""
     is_thread = isinstance(subject, threading.Thread) or (
         callable(getattr(subject, "join", None))
@@ -170,26 +146,40 @@ def _checked_stop(subject: Any, stop: Any, each_process: bool) -> Any:
         # Without stop=, what can be called is a callback, whatever else it can do: a Mock, a class.
         and not (stop is None and callable(subject))
     )
-    if not is_thread:
-        if not callable(subject):
-            hint = ""
-            if hasattr(subject, "terminate"):
-                hint = "; to end a process write on_exit(p.terminate)"
-            raise TypeError(
-                f"expected a thread (join and is_alive) or a callback; got {subject!r}{hint}"
-            )
-        if stop is not None:
-            raise TypeError(f"stop= is for threads; {subject!r} is a callback: leave stop= out")
-        return None
-    if stop is None:
+    if not is_thread and not callable(subject):
+        hint = "; write on_exit(p.terminate)" if hasattr(subject, "terminate") else ""
+        raise TypeError(f"expected a thread (join, is_alive) or a callback; got {subject!r}{hint}")
+    if not is_thread and stop is not None:
+        raise TypeError(f"stop= is for threads; {subject!r} is a callback: leave stop= out")
+    if is_thread and stop is None:
         raise TypeError(
             f"{subject!r} needs stop=, which tells it to end: a callable, or an object with set()"
             " such as threading.Event"
         )
-    if each_process:
+    if is_thread and each_process:
         raise TypeError(f"each_process= is for callbacks; {subject!r} is not there after a fork")
-    if callable(stop):
+    if stop is None or callable(stop):
         return stop
     if callable(getattr(stop, "set", None)):
         return stop.set
     raise TypeError(f"stop must be a callable or have set(); got {stop!r}")
+
+
+def target_of(thread: Any) -> Any:
+    """Return what *thread* runs; it drops its target as it ends, and a subclass has its own run."""
+    return getattr(thread, "_target", None) or getattr(type(thread), "run", None)
+
+
+def function_of(subject: Any) -> Any:
+    """Return the function behind a partial, a bound method or a decorated function."""
+    for attribute in ("func", "__func__", "__wrapped__"):
+        subject = getattr(subject, attribute, subject)
+    return subject
+
+
+def place(subject: Any) -> str:
+    """Return where the code of *subject* is, as file:line; "" if that is not known."""
+    code = getattr(function_of(subject), "__code__", None)
+    if code is None or code.co_filename == threading.__file__:
+        return ""
+    return f"{code.co_filename}:{code.co_firstlineno}"

@@ -10,25 +10,6 @@ from __future__ import annotations
 
 from threading import TIMEOUT_MAX, Lock
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from _thread import LockType
-
-
-def closed_lock() -> LockType:
-    """Return a lock that somebody has to release before it can be acquired."""
-    lock = Lock()
-    lock.acquire()
-    return lock
-
-
-def open_lock(lock: LockType) -> None:
-    """Release *lock*, which may be open already: two threads may do so at once."""
-    try:
-        lock.release()
-    except RuntimeError:
-        pass
-
 
 class Bell:
     """Wakes the one thread that waits for it; a ring that nobody waits for is kept for the next."""
@@ -36,16 +17,19 @@ class Bell:
     __slots__ = ("_lock",)
 
     def __init__(self) -> None:
-        self._lock = closed_lock()
+        self._lock = Lock()
+        self._lock.acquire()
 
     def ring(self) -> None:
         """Wake the waiting thread. Safe in a signal handler."""
-        open_lock(self._lock)
+        try:
+            self._lock.release()
+        except RuntimeError:  # it has been rung already, perhaps by another thread at this moment
+            pass
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for a ring, *timeout* seconds at most; return whether one came."""
-        limit = -1 if timeout is None else min(max(timeout, 0), TIMEOUT_MAX)
-        return self._lock.acquire(timeout=limit)
+        return self._lock.acquire(timeout=-1 if timeout is None else limited(timeout))
 
 
 class Latch:
@@ -58,7 +42,8 @@ class Latch:
         signum: The signal that set the latch, None where none did.
     """
 
-    __slots__ = ("_flag", "_lock", "signum")
+    __module__ = "graceexit"
+    __slots__ = ("_bell", "_flag", "signum")
 
     signum: int | None
 
@@ -75,11 +60,11 @@ class Latch:
     def set(self) -> None:
         """Set the latch and wake everyone who waits for it. A second call changes nothing."""
         self._flag = True
-        open_lock(self._lock)
+        self._bell.ring()
 
     def clear(self) -> None:
         """Begin anew, in a forked child or between tests; who waits now is not woken any more."""
-        self._lock = closed_lock()
+        self._bell = Bell()
         self.signum = None
         self._flag = False
 
@@ -93,13 +78,17 @@ class Latch:
         Returns:
             Whether the latch is set.
         """
-        limit = -1 if timeout is None else min(max(timeout, 0), TIMEOUT_MAX)
-        lock = self._lock
+        bell = self._bell
         try:
             if not self._flag:
-                lock.acquire(timeout=limit)
+                bell.wait(timeout)
         finally:
-            # Once the flag is up the lock stays open: each waiter lets the next one through.
+            # Once the flag is up each waiter wakes the next one.
             if self._flag:
-                open_lock(lock)
+                bell.ring()
         return self._flag
+
+
+def limited(timeout: float) -> float:
+    """Return *timeout* within what a lock takes."""
+    return min(max(timeout, 0.0), TIMEOUT_MAX)

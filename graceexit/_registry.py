@@ -13,18 +13,23 @@ from _thread import get_ident
 from time import monotonic
 
 from graceexit._items import Item
+from graceexit._runner import NEVER, Run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Any, TypeVar, overload
+
+    from typing_extensions import Self
 
     from graceexit._items import Settable, Thread
     from graceexit._report import Log, Report
-    from graceexit._runner import Outcome, Run
+    from graceexit._runner import Outcome
 
     F = TypeVar("F", bound=Callable[[], object])
+
+
+WARNING, ERROR = 30, 40  # the levels of logging
 
 
 class Registry:
@@ -39,6 +44,8 @@ class Registry:
     finalizers. Only `run` waits.
     """
 
+    __module__ = "graceexit"
+
     _attend: Callable[[], object] | None = None  # called after each registration
 
     def __init__(self) -> None:
@@ -52,6 +59,7 @@ class Registry:
         self._turn = threading.Lock()  # guards `_run`: held by the thread that watches it
         self._left: list[Item] = []  # threads that were left behind
         self._log: Log | None = None
+        self._told = False  # it was said that no thread can be started
 
     def __len__(self) -> int:
         """Return how many items are waiting to be run."""
@@ -60,49 +68,18 @@ class Registry:
     def __repr__(self) -> str:
         return f"<graceexit.Registry items={len(self)}>"
 
-    def __enter__(self) -> Registry:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.run()
-
-    if TYPE_CHECKING:
-
-        @overload
-        def register(
-            self,
-            subject: Thread,
-            /,
-            *,
-            stop: Settable | Callable[[], object],
-            timeout: float | None = ...,
-            order: int = ...,
-            name: str | None = ...,
-        ) -> Item: ...
-
-        @overload
-        def register(
-            self,
-            subject: Callable[[], object],
-            /,
-            *,
-            timeout: float | None = ...,
-            order: int = ...,
-            name: str | None = ...,
-            each_process: bool = ...,
-        ) -> Item: ...
 
     def register(
         self,
-        subject: Any,
+        subject: Thread | Callable[[], object],
         /,
         *,
-        stop: Any = None,
+        stop: Settable | Callable[[], object] | None = None,
         timeout: float | None = 5.0,
         order: int = 0,
         name: str | None = None,
@@ -140,7 +117,9 @@ class Registry:
             TypeError: An argument is of the wrong kind.
             ValueError: The timeout is not above zero.
         """
-        item = Item(subject, stop, timeout, order, name, each_process)
+        item = Item(
+            subject, stop=stop, timeout=timeout, order=order, name=name, each_process=each_process
+        )
         if item.stop is not None and len(self._items) >= self._sweep_at:
             self._forget_ended()
         self._items[item] = True
@@ -159,6 +138,7 @@ class Registry:
         @overload
         def on_exit(
             self,
+            /,
             *,
             timeout: float | None = ...,
             order: int = ...,
@@ -231,13 +211,11 @@ class Registry:
             self._log.flush(1.0)
         return Report(outcomes, None, monotonic() - begun)
 
-    def _advance(self, before: int | None = None, deadline: float | None = None) -> list[Outcome]:
-        """Run the items, those of an order below *before* only; return the outcomes so far."""
+    def _advance(self, before: float = NEVER, deadline: float | None = None) -> list[Outcome]:
+        """Run the items of an order below *before*; return the outcomes so far."""
         run = self._run
         if run is not None and run.is_inside(get_ident()):
             return []
-        from graceexit._runner import Run
-
         with self._turn:
             # A run whose watcher was taken away by an exception goes on where it is.
             if self._run is None:
@@ -248,11 +226,13 @@ class Registry:
             if deadline is not None:
                 run.hurry(deadline)
             run.go(before)
-            if before is None:
+            if run.inline and run.outcomes and not self._told:
+                self._told = True
+                self._say(
+                    WARNING, "no thread can be started here: items had no timeout of their own"
+                )
+            if before == NEVER:
                 self._run = None
-            if run.inline and run.outcomes and not run.told:
-                run.told = True
-                self._say(30, "no thread can be started here: items had no timeout of their own")
             return run.outcomes
 
     def _is_running(self) -> bool:
@@ -268,7 +248,7 @@ class Registry:
 
     def _tell(self, outcome: Outcome) -> None:
         """Log an item that did not end well, and remember a thread that was left behind."""
-        from graceexit._report import ERROR, WARNING, result_of
+        from graceexit._report import result_of
 
         item, how, _, error, _ = outcome
         if how == "overran" and item.stop is not None:

@@ -7,8 +7,8 @@ what it could not say in time goes to file descriptor 2. `logging` is not import
 process that has not done so nobody has asked for INFO, and warnings go where its last resort would
 send them.
 
-The module is imported by the first registration and not at the exit. By then its file may have been
-replaced by another version, or be out of reach after a change of user or root.
+The module is imported by `install` and not at the exit. By then its file may have been replaced by
+another version, or be out of reach after a change of user or root.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ import _thread
 import os
 import signal
 import sys
+from types import SimpleNamespace
 
-from graceexit._latch import closed_lock
+from graceexit._latch import Latch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
+    from collections.abc import Callable
+
+    from graceexit._runner import Outcome
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # the levels of logging
 OURS = ("graceexit._runner", "graceexit._items")  # frames that no traceback needs to show
 
 
-class Result:
+class Result(SimpleNamespace):
     """
     How one item ended.
 
@@ -37,45 +39,31 @@ class Result:
         name: The item's name.
         kind: "thread" or "callback".
         outcome: "done", "failed" (it raised), "overran" (it was out of time and was left behind)
-            or "not run" (the grace was over, or its subject had run before in the same exit).
+            or "not run" (the grace was over, or its subject had been run before in the same exit).
         seconds: How long it took; for a thread, from being told to stop.
         error: What it raised, None if it did not.
         stack: Where it was when it was left behind, None if that is not known.
         where: Where it is defined, as file:line; "" if that is not known.
     """
 
-    __slots__ = ("error", "kind", "name", "outcome", "seconds", "stack", "where")
+    __module__ = "graceexit"
 
-    def __init__(
-        self,
-        name: str,
-        kind: str,
-        outcome: str,
-        seconds: float,
-        error: BaseException | None = None,
-        stack: str | None = None,
-        where: str = "",
-    ) -> None:
-        self.name = name
-        self.kind = kind
-        self.outcome = outcome
-        self.seconds = seconds
-        self.error = error
-        self.stack = stack
-        self.where = where
-
-    def __repr__(self) -> str:
-        return f"<graceexit.Result {self.kind} {self.name} {self.outcome} {self.seconds:.3f} s>"
+    name: str
+    kind: str
+    outcome: str
+    seconds: float
+    error: BaseException | None
+    stack: str | None
+    where: str
 
     def __str__(self) -> str:
         """Say what happened, with the stack or the traceback where there is one."""
-        place = f" ({self.where})" if self.where else ""
-        subject = f"{self.kind} {self.name}{place}"
+        subject = f"{self.kind} {self.name}" + (f" ({self.where})" if self.where else "")
+        if self.error is not None:
+            return f"{subject} failed:\n{traceback_of(self.error)}"
         if self.outcome == "overran":
             at = f"; it is at\n{self.stack.rstrip()}" if self.stack else ""
             return f"{subject} overran: left behind after {self.seconds:.3g} s{at}"
-        if self.error is not None:
-            return f"{subject} failed:\n{_traceback_of(self.error)}"
         return f"{subject} {self.outcome}"
 
 
@@ -89,10 +77,10 @@ class Report:
         seconds: How long it took.
     """
 
-    __slots__ = ("_raw", "pid", "seconds", "signum")
+    __module__ = "graceexit"
 
-    def __init__(self, raw: Sequence[tuple[Any, ...]], signum: int | None, seconds: float) -> None:
-        self._raw = raw
+    def __init__(self, outcomes: list[Outcome], signum: int | None, seconds: float) -> None:
+        self._outcomes = outcomes
         self.pid = os.getpid()
         self.signum = signum
         self.seconds = seconds
@@ -100,32 +88,33 @@ class Report:
     @property
     def results(self) -> list[Result]:
         """The results, in the order in which the items ended."""
-        return [result_of(raw) for raw in self._raw]
+        return [result_of(outcome) for outcome in self._outcomes]
 
     @property
     def ok(self) -> bool:
         """Whether every item is done."""
-        return all(outcome == "done" for _, outcome, *_ in self._raw)
+        return all(how == "done" for _, how, *_ in self._outcomes)
+
+    @property
+    def summary(self) -> str:
+        """The outcomes, counted in one line."""
+        counts: dict[str, int] = {}
+        for _, how, *_ in self._outcomes:
+            counts[how] = counts.get(how, 0) + 1
+        what = ", ".join(f"{count} {how}" for how, count in counts.items())
+        return f"{what or 'nothing to run'} in {self.seconds:.2f} s"
 
     def __repr__(self) -> str:
-        return f"<graceexit.Report pid={self.pid} {self.summary()}>"
-
-    def summary(self) -> str:
-        """Count the outcomes, in one line."""
-        counts: dict[str, int] = {}
-        for _, outcome, *_ in self._raw:
-            counts[outcome] = counts.get(outcome, 0) + 1
-        what = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-        return f"{what or 'nothing to run'} in {self.seconds:.2f} s"
+        return f"<graceexit.Report pid={self.pid} {self.summary}>"
 
     def __str__(self) -> str:
         """Give one row an item, under a line that counts them."""
         rows = [("outcome", "seconds", "kind", "name", "where")]
         rows += [(r.outcome, f"{r.seconds:.3f}", r.kind, r.name, r.where) for r in self.results]
-        widths = [max(map(len, column)) for column in zip(*rows)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         reason = f", {signal_name(self.signum)}" if self.signum else ""
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        return "\n".join([f"process {self.pid}{reason}: {self.summary()}", *lines])
+        return "\n".join([f"process {self.pid}{reason}: {self.summary}", *lines])
 
 
 class Log:
@@ -141,37 +130,31 @@ class Log:
 
     def post(self, level: int, text: str) -> None:
         """Have *text* said soon."""
-        if "logging" not in sys.modules and level < WARNING:
-            return
-        self._lines.append((level, text))
-        self._speak()
+        if level >= WARNING or "logging" in sys.modules:
+            self._lines.append((level, text))
+            if self._speaking.acquire(blocking=False):
+                try:
+                    _thread.start_new_thread(self._say_all, ())
+                except RuntimeError:
+                    self._speaking.release()  # no thread can be started: flush() says it
 
     def flush(self, timeout: float) -> None:
         """Wait *timeout* seconds at most for what was posted; then say the rest on stderr."""
-        if not self._lines:
-            return
-        if self._speaking.acquire(timeout=max(timeout, 0.0)):
+        if self._lines and self._speaking.acquire(timeout=max(timeout, 0.0)):
             self._speaking.release()
         rest, self._lines = self._lines, []
         text = "".join(f"{line}\n" for level, line in rest if level >= WARNING)
         if text:
-            within(1.0, lambda: os.write(2, text.encode(errors="backslashreplace")))
-
-    def _speak(self) -> None:
-        """Start the thread, unless it is at work or cannot be started (then `flush` says it)."""
-        if self._speaking.acquire(blocking=False):
-            try:
-                _thread.start_new_thread(self._say_all, ())
-            except RuntimeError:
-                self._speaking.release()
+            within(1.0, lambda: write(text))
 
     def _say_all(self) -> None:
         """Say every line, taking it off the list once it has been said."""
         lines = self._lines
         while lines:
             say(*lines[0])
-            if lines is not self._lines:
-                return  # flush() has lost patience and has said the rest
+            if lines is not self._lines:  # flush() has lost patience and has said the rest
+                self._speaking.release()
+                return
             del lines[0]
             if not lines:
                 self._speaking.release()
@@ -185,50 +168,60 @@ def say(level: int, text: str) -> None:
     try:
         if "logging" in sys.modules:
             sys.modules["logging"].getLogger("graceexit").log(level, "%s", text)
-        elif sys.stderr is not None:
-            sys.stderr.write(f"{text}\n")
-            sys.stderr.flush()
-    except BaseException:
-        try:
-            os.write(2, f"{text}\n".encode(errors="backslashreplace"))
-        except OSError:
-            pass  # there is nobody left to tell
+        else:
+            write(f"{text}\n")
+    except BaseException:  # handlers and filters are anybody's code
+        write(f"{text}\n")
+
+
+def write(text: str) -> None:
+    """Write *text* to file descriptor 2."""
+    try:
+        os.write(2, text.encode(errors="backslashreplace"))
+    except OSError:
+        pass  # there is nobody left to tell
 
 
 def within(timeout: float, action: Callable[[], object]) -> None:
     """Do what may block for ever, such as a write to a full pipe, and wait no longer than that."""
-    done = closed_lock()
+    done = Latch()
 
     def act() -> None:
         try:
             action()
-        except BaseException:
-            pass  # the stream is closed or broken: there is nobody left to tell
         finally:
-            done.release()
+            done.set()
 
     try:
         _thread.start_new_thread(act, ())
     except RuntimeError:  # no thread can be started: do it here
         act()
-    done.acquire(timeout=timeout)
+    done.wait(timeout)
 
 
 def signal_name(signum: int) -> str:
     """Return the name of *signum*, such as SIGTERM."""
     try:
         return signal.Signals(signum).name
-    except ValueError:
+    except ValueError:  # a real-time signal
         return f"signal {signum}"
 
 
-def result_of(raw: tuple[Any, ...]) -> Result:
+def result_of(outcome: Outcome) -> Result:
     """Return the result that an outcome of the runner stands for."""
-    item, outcome, seconds, error, stack = raw
-    return Result(item.name, item.kind, outcome, seconds, error, stack, item.where)
+    item, how, seconds, error, stack = outcome
+    return Result(
+        name=item.name,
+        kind=item.kind,
+        outcome=how,
+        seconds=seconds,
+        error=error,
+        stack=stack,
+        where=item.where,
+    )
 
 
-def _traceback_of(error: BaseException) -> str:
+def traceback_of(error: BaseException) -> str:
     """Return the traceback of *error*, or what can be said without the traceback module."""
     try:
         import traceback
@@ -237,5 +230,5 @@ def _traceback_of(error: BaseException) -> str:
         while frames is not None and frames.tb_frame.f_globals.get("__name__") in OURS:
             frames = frames.tb_next
         return "".join(traceback.format_exception(type(error), error, frames)).rstrip()
-    except Exception:
+    except Exception:  # the standard library may be out of reach by now
         return repr(error)

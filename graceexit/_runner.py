@@ -7,13 +7,12 @@ time costs a dictionary entry, not a thread or a wake-up. One that is out of tim
 together with the helper it sits on, and a new helper goes on with the next.
 
 Two things decide who did what, each one atomic operation on a dict: taking the item out of the
-registry is the right to run it, taking the action out of `running` is the right to say how it
-ended. So nothing is run twice and nothing is reported twice, and a helper that comes back late
-finds its action taken and ends.
+registry is the right to run it, taking the action out of `_running` is the right to say how it
+ended. So nothing is run or reported twice, and a helper that comes back late stops.
 
 Where no thread can be started (a process limit; early Python 3.12 once the main thread has ended;
 subinterpreters, which abort the process if they end while a thread lives), the caller performs the
-actions itself, and then only joins have a limit.
+actions itself, and only joins have a limit.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from __future__ import annotations
 import _thread
 import sys
 import threading
-from os import getpid
 from time import monotonic
 from types import CoroutineType
 
@@ -30,21 +28,17 @@ from graceexit._latch import Bell
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeAlias
+    from typing import TypeAlias
 
     from graceexit._items import Item
 
+    # item, how it ended, seconds, what it raised, where it was
     Outcome: TypeAlias = tuple[Item, str, float, BaseException | None, str | None]
+    # item, "stop", "join" or "call", when that began, timeout
     Action: TypeAlias = tuple[Item, str, float, float | None]
 
 DAWDLE = 0.1  # seconds: a stop() that takes longer goes on by itself while the next is called
-
-
-def is_main_interpreter() -> bool:
-    """Return whether this is no subinterpreter, in which threads must not outlive the items."""
-    ask = getattr(_thread, "_is_main_interpreter", None)  # 3.13 and later
-    ask = ask or getattr(threading, "_is_main_interpreter", None)
-    return ask is None or bool(ask())
+NEVER = float("inf")
 
 
 def rank(item: Item) -> int:
@@ -56,12 +50,14 @@ class Run:
     """
     One pass over the items of a registry.
 
-    It is used by one watching thread at a time and survives it: when an exception (a Ctrl-C, say)
-    takes the watcher away from `go`, the next call of `go` takes over the helper as it is.
+    One thread at a time watches it. If an exception takes the watcher away from `go` (a Ctrl-C,
+    say), the next call of `go` takes over the helper as it is.
 
     Attributes:
+        fresh: Items registered since the run began.
         outcomes: How each item ended, in that order.
         deadline: When the process will be gone, on the clock; None if that is not known.
+        inline: No thread can be started.
     """
 
     def __init__(
@@ -72,36 +68,38 @@ class Run:
         clock: Callable[[], float] = monotonic,
         start_thread: Callable[..., int] = _thread.start_new_thread,
     ) -> None:
-        self.items = items
-        self.fresh: list[Item] = []  # registered since the run began
+        self.fresh: list[Item] = []
         self.outcomes: list[Outcome] = []
         self.deadline: float | None = None
         self.inline = not is_main_interpreter()
-        self.told = False  # somebody has been told that there is no thread
-        self._hurried = 0.0  # when the deadline became known
+        self._items = items
         self._report = report
         self._clock = clock
         self._start_thread = start_thread
-        self._before: int | None = None
+        self._before = NEVER  # the order at which the run pauses
+        self._hurried = 0.0  # when the deadline became known
         self._plan: list[Item] = []  # what is still to be run, the next one last
         self._telling: list[Item] = []  # threads to be told to stop, the next one last
         self._joining: list[tuple[Item, float]] = []  # threads told to stop, and when
         self._errors: dict[Item, BaseException] = {}  # what their stop() raised
         self._running: dict[int, Action] = {}
-        self._action = 0  # the key in `running` of the action in progress
+        self._key = 0  # the key in `_running` of the action in progress
         self._wake = 0.0  # when the watcher will look again
-        self._seen: set[object] = set()  # the subjects of the first `_counted` outcomes
-        self._counted = 0
         self._bell = Bell()  # wakes the watcher earlier
         self._helper: int | None = None  # the thread at work, None when there is nothing to do
-        self._idents: set[int] = set()  # every helper that has not ended, those left behind too
+        self._inside: set[int] = set()  # every helper that has not ended, those left behind too
         self._main = threading.main_thread()
-        self._pid = getpid()
 
-    # What the watcher does.
+    # The watcher's part.
 
-    def go(self, before: int | None = None) -> None:
-        """Run the items, those of an order below *before* only, and return when they have ended."""
+    def plan(self, items: list[Item]) -> None:
+        """Add *items*, given in the order of their registration, to what is to be run."""
+        self._plan += items
+        # Stable, so of equal ranks the one registered last comes first, for the next is the last.
+        self._plan.sort(key=rank, reverse=True)
+
+    def go(self, before: float = NEVER) -> None:
+        """Run the items of an order below *before*, and return when they have ended."""
         self._before = before
         if self._helper is None:
             self._hire()
@@ -116,18 +114,12 @@ class Run:
 
     def is_inside(self, ident: int) -> bool:
         """Return whether the thread *ident* is performing one of the actions."""
-        return ident in self._idents
+        return ident in self._inside
 
     def in_progress(self) -> list[Item]:
         """Return the items that are being run at this moment."""
-        joining = [item for item, _ in list(self._joining)]
-        return [item for item, *_ in list(self._running.values())] + joining
-
-    def plan(self, items: list[Item]) -> None:
-        """Add *items*, given in the order of their registration, to what is to be run."""
-        self._plan += items
-        # Stable, so of equal ranks the one registered last comes first, for the next is the last.
-        self._plan.sort(key=rank, reverse=True)
+        running = [item for item, *_ in list(self._running.values())]
+        return running + [item for item, _ in list(self._joining)]
 
     def _hire(self) -> None:
         """Start a helper, or do its work here where no thread can be started."""
@@ -145,191 +137,175 @@ class Run:
 
     def _watch(self) -> None:
         """Sleep until the action in progress is out of time or something else is to be seen."""
-        key = self._action
+        key = self._key
         action = self._running.get(key)
-        end = float("inf") if action is None else self._end(action)
         # The helper rings when it begins an action that ends before `_wake`. One that it began
         # before this line is noticed by looking a second time.
-        self._wake = end
-        if self._helper is None or self._running.get(self._action) is not action:
+        self._wake = end = NEVER if action is None else self._end(action)
+        if self._helper is None or self._running.get(self._key) is not action:
             return
         left = end - self._clock()
         if left > 0:
-            self._bell.wait(None if left == float("inf") else left)
+            self._bell.wait(None if left == NEVER else left)
         elif action is not None and self._running.pop(key, None) is not None:
             helper, self._helper = self._helper, None
-            self._leave_behind(action, helper)
+            item, verb, begun, _ = action
+            if verb != "stop":  # a stop() that takes long is no overrun: its thread may yet end
+                ident = helper if verb == "call" else getattr(item.subject, "ident", None)
+                self._settle(item, "overran", self._clock() - begun, stack=stack(ident))
+            self._hire()
 
     def _end(self, action: Action) -> float:
         """Return the time at which *action* is left behind."""
-        _, _, start, timeout = action
-        end = float("inf") if timeout is None else start + timeout
+        _, _, begun, timeout = action
+        end = NEVER if timeout is None else begun + timeout
         if self.deadline is not None:
-            end = min(end, (max(start, self._hurried) + self.deadline) / 2)
+            end = min(end, (max(begun, self._hurried) + self.deadline) / 2)
         return end
 
-    def _leave_behind(self, action: Action, helper: int | None) -> None:
-        """Report *action*, which is out of time, and let a new helper do what comes after it."""
-        item, verb, begun, _ = action
-        if verb != "stop":  # a stop() that takes long is not an overrun: its thread may yet end
-            ident = helper if verb == "call" else getattr(item.subject, "ident", None)
-            self._settle(item, "overran", self._clock() - begun, None, stack(ident))
-        self._hire()
-
-    # What the helper does.
+    # The helper's part.
 
     def _help(self) -> None:
         """Be a helper: work until nothing is left to do or this helper is left behind."""
         self._helper = ident = _thread.get_ident()
-        self._idents.add(ident)
+        self._inside.add(ident)
         try:
             if self._work():
                 self._helper = None
                 self._bell.ring()
         finally:
-            self._idents.discard(ident)
+            self._inside.discard(ident)
 
     def _work(self) -> bool:
         """Perform one action after the other; return whether all were, and by this helper."""
-        clock, running = self._clock, self._running
+        clock, running, bell = self._clock, self._running, self._bell
         main, main_thread = self._main, threading.main_thread
         now = clock()
-        while True:
-            # What is next?
-            begun = now
-            if self._telling:
-                item = self._telling.pop()
-                self._joining.append((item, now))
-                verb, timeout = "stop", DAWDLE
-            elif self._joining:
-                item, begun = self._joining.pop()
-                verb, timeout = "join", item.timeout
-            else:
-                item = self._take()
-                if item is None:
-                    return True
-                if item.stop is not None:
-                    self._telling = self._stage(item)
-                    continue
-                verb, timeout = "call", item.timeout
-            if self.deadline is not None and now >= self.deadline and verb == "call":
-                self._settle(item, "not run", 0.0, None, None)
-                continue
-
+        while (action := self._next(now)) is not None:
             # Begin, and have the watcher look in time.
-            self._action = key = self._action + 1
-            running[key] = action = (item, verb, begun, timeout)
-            if self.deadline is not None or (timeout is not None and begun + timeout < self._wake):
-                self._bell.ring()
-
+            item, verb, begun, timeout = action
+            self._key = key = self._key + 1
+            running[key] = action
+            if self.deadline is not None or (timeout and begun + timeout < self._wake):
+                bell.ring()
             # Perform it.
-            error = result = None
+            error = ended = None
             try:
-                if verb == "call":
-                    result = item.subject()
-                    if type(result) is CoroutineType:
-                        run_coroutine(result)
-                elif verb == "stop":
-                    item.tell()
-                else:
-                    end = self._end(action)
-                    result = item.join(None if end == float("inf") else end - now)
+                ended = self._perform(action, now)
             except BaseException as raised:
                 error = raised
-
-            # Say how it ended, unless the watcher has. A fork may have made this another process.
-            if main_thread() is not main or (self.inline and getpid() != self._pid):
+            # Say how it ended, unless the watcher has. In a forked child, where the thread that
+            # forked is the main thread, there is nothing to be done.
+            if main_thread() is not main:
                 return False
             now = clock()
             if verb == "stop" and error is not None:
                 self._errors[item] = error
             if running.pop(key, None) is None:
                 return False
-            if verb == "stop":
-                continue
-            error = error or self._errors.pop(item, None)
-            if error is not None:
-                self._settle(item, "failed", now - begun, error, None)
-            elif verb == "join" and not result:
-                ident = getattr(item.subject, "ident", None)
-                self._settle(item, "overran", now - begun, None, stack(ident))
-            else:
-                self.outcomes.append((item, "done", now - begun, None, None))
+            if verb != "stop":
+                self._judge(item, now - begun, error or self._errors.pop(item, None), ended=ended)
+        return True
 
-    def _take(self) -> Item | None:
-        """Claim the item that is next; return None if there is none."""
+    def _perform(self, action: Action, now: float) -> bool:
+        """Perform *action*; return whether it came to its end."""
+        item, verb, _, _ = action
+        if verb == "call":
+            result = item.subject()
+            if type(result) is CoroutineType:
+                run_coroutine(result)
+        elif verb == "stop":
+            item.tell()
+        else:
+            end = self._end(action)
+            return item.join(None if end == NEVER else end - now)
+        return True
+
+    def _judge(
+        self, item: Item, seconds: float, error: BaseException | None, *, ended: bool | None
+    ) -> None:
+        """Settle how *item* ended, which was performed in time."""
+        if error is not None:
+            self._settle(item, "failed", seconds, error)
+        elif ended:
+            self.outcomes.append((item, "done", seconds, None, None))
+        else:
+            where = stack(getattr(item.subject, "ident", None))
+            self._settle(item, "overran", seconds, stack=where)
+
+    def _next(self, now: float) -> Action | None:
+        """Return the action that is to be performed next; None if there is none."""
+        while True:
+            if self._telling:
+                item = self._telling.pop()
+                self._joining.append((item, now))
+                return item, "stop", now, DAWDLE
+            if self._joining:
+                item, told = self._joining.pop()
+                return item, "join", told, item.timeout
+            if (found := self._claim_next()) is None:
+                return None
+            if found.stop is not None:
+                self._telling = [found]
+                while self._plan and rank(self._plan[-1]) == rank(found):
+                    if (more := self._claim_next()) is not None:
+                        self._telling.append(more)
+                self._telling.reverse()
+            elif self.deadline is not None and now >= self.deadline:
+                self._settle(found, "not run", 0.0)
+            else:
+                return found, "call", now, found.timeout
+
+    def _claim_next(self) -> Item | None:
+        """Take the item that is next out of the registry; return None if there is none."""
         while self.fresh:
             item = self.fresh.pop(0)
-            if self._has_run(item):
-                if self.items.pop(item, False):
-                    self._settle(item, "not run", 0.0, None, None)
+            if any(item.subject == done.subject for done, *_ in self.outcomes):
+                if self._items.pop(item, False):
+                    self._settle(item, "not run", 0.0)
             elif self._plan and rank(item) > rank(self._plan[-1]):
                 self.plan([item])
             else:
                 self._plan.append(item)
-        while self._plan:
-            if self._before is not None and self._plan[-1].order >= self._before:
-                return None
+        while self._plan and self._plan[-1].order < self._before:
             item = self._plan.pop()
-            if self.items.pop(item, False) and not item.ended:
+            if self._items.pop(item, False) and not item.ended:
                 return item
         return None
-
-    def _has_run(self, item: Item) -> bool:
-        """Return whether the subject of *item* has already been run in this pass."""
-        try:
-            while self._counted < len(self.outcomes):
-                self._seen.add(key_of(self.outcomes[self._counted][0].subject))
-                self._counted += 1
-            return key_of(item.subject) in self._seen
-        except Exception:  # the subject's own __eq__
-            return False
-
-    def _stage(self, first: Item) -> list[Item]:
-        """Claim the threads that are told to stop together with *first*; the next one last."""
-        stage = [first]
-        while self._plan and rank(self._plan[-1]) == rank(first):
-            item = self._plan.pop()
-            if self.items.pop(item, False) and not item.ended:
-                stage.append(item)
-        stage.reverse()
-        return stage
 
     def _settle(
         self,
         item: Item,
-        outcome: str,
+        how: str,
         seconds: float,
-        error: BaseException | None,
-        stack: str | None,
+        error: BaseException | None = None,
+        stack: str | None = None,
     ) -> None:
         """Keep and report an outcome that somebody should hear of."""
-        self.outcomes.append((item, outcome, seconds, error, stack))
+        self.outcomes.append((item, how, seconds, error, stack))
         self._report(self.outcomes[-1])
 
 
-def key_of(subject: object) -> object:
-    """Return what stands for *subject* in a set: itself, or its identity if it has no hash."""
-    try:
-        hash(subject)
-    except Exception:
-        return id(subject)
-    return subject
+def is_main_interpreter() -> bool:
+    """Return whether this is no subinterpreter."""
+    ask = getattr(_thread, "_is_main_interpreter", None)  # 3.13 and later
+    ask = ask or getattr(threading, "_is_main_interpreter", None)
+    return ask is None or bool(ask())
 
 
-def run_coroutine(coroutine: Any) -> None:
-    """Run what an async callback returned, in a loop of its own."""
+def run_coroutine(coroutine: CoroutineType[object, object, object]) -> None:
+    """Run what an async callback has returned, in a loop of its own."""
     import asyncio
 
     asyncio.run(coroutine)
 
 
 def stack(ident: int | None) -> str | None:
-    """Return where the thread *ident* is, None if it is not known or has ended."""
+    """Return where the thread *ident* is, None if that is not known."""
     try:
         import traceback
 
         frames = traceback.extract_stack(sys._current_frames()[ident or 0])
         return "".join(traceback.format_list([f for f in frames if f.filename != __file__]))
-    except Exception:  # the thread has ended, or the standard library is out of reach by now
+    except Exception:  # it has ended, or the standard library is out of reach by now
         return None

@@ -9,8 +9,8 @@ Decisions:
 * `siginterrupt` has no getter. A handler that we go in front of gets `siginterrupt(signum, False)`,
   as gunicorn sets it; `signal.signal` has just reset it to True.
 * The signal that makes the main thread leave a join is SIGURG, not a termination signal: by default
-  it does nothing, so a late one is harmless, and SIGTERM keeps one meaning. Go's runtime chose it
-  for the same reasons.
+  it does nothing, so a late one is harmless, and SIGTERM keeps one meaning. Go's runtime interrupts
+  its threads with it for the same reasons.
 * `signal.raise_signal` is the one function replaced, for a server that restores SIG_DFL and sends
   itself the signal (uvicorn) dies without coming to any hook. Blocking the signal with
   `pthread_sigmask` instead would be inherited by children, which then survive `terminate()`.
@@ -24,7 +24,7 @@ import os
 import signal
 import time
 from _thread import get_ident
-from signal import SIG_DFL, SIGINT, default_int_handler, getsignal
+from signal import SIG_DFL, SIGINT, getsignal
 from signal import raise_signal as real_raise_signal
 from threading import main_thread
 
@@ -32,12 +32,36 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
-    from typing import Any
+    from typing import Any, Protocol
 
-LEAVE = getattr(signal, "SIGURG", None)
+    class Owner(Protocol):
+        """Who knows what a signal means; all but `is_live` run between any two instructions."""
+
+        def is_live(self) -> bool:
+            """Return whether there is anything to do in this process."""
+            ...
+
+        def notice(self, signum: int) -> None:
+            """Note that a signal has come."""
+
+        def end_by(self, signum: int, frame: FrameType | None) -> None:
+            """Do what the default action would do, after the clean-up."""
+
+        def interrupt(self, signum: int, frame: FrameType | None) -> None:
+            """Ctrl-C has been pressed during the exit."""
+
+        def leave(self, signum: int, frame: FrameType | None) -> None:
+            """Make the main thread leave the join, if that is asked for."""
+
+        def run_before_death(self, signum: int) -> None:
+            """Run what must run before the process kills itself by *signum*."""
+
+
+SIGURG = getattr(signal, "SIGURG", None)
 DEFAULT = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)
 )
+UNCATCHABLE = {getattr(signal, name, None) for name in ("SIGKILL", "SIGSTOP")}
 
 
 class Leave(BaseException):
@@ -49,139 +73,113 @@ class Handler:
 
     __slots__ = ("owner", "previous")
 
-    def __init__(self, owner: Handlers, previous: Any) -> None:
+    def __init__(self, owner: Owner, previous: Any) -> None:
         self.owner = owner
         self.previous = previous
 
     def __call__(self, signum: int, frame: FrameType | None) -> object:
-        if self.owner.live():
+        """Handle *signum*."""
+        live = self.owner.is_live()
+        if live:
             self.owner.notice(signum)
-            if not callable(self.previous):
-                return self.owner.ours(signum, frame)
         if callable(self.previous):
             return self.previous(signum, frame)
-        # Uninstalled, or a forked child that has registered nothing: as if we were not here.
-        signal.signal(signum, SIG_DFL)
-        return real_raise_signal(signum)
+        if live:
+            self.owner.end_by(signum, frame)
+        else:
+            # Uninstalled, or a forked child that has registered nothing: as if we were not here.
+            signal.signal(signum, SIG_DFL)
+            real_raise_signal(signum)
+        return None
 
 
 class Handlers:
-    """
-    The signal handlers of one process, and the way back.
+    """The signal handlers of one process, and the way back."""
 
-    Given are the callables that know what a signal means: `live` says whether graceexit has
-    anything to do in this process, `notice` is told of every signal, `ours` ends the process in
-    place of the default action, `interrupt` is Ctrl-C during the exit, `may_leave` says whether the
-    main thread is to leave its join, `last` runs before the process kills itself.
-    """
-
-    def __init__(
-        self,
-        *,
-        live: Callable[[], bool],
-        notice: Callable[[int], None],
-        ours: Callable[[int, FrameType | None], None],
-        interrupt: Callable[[int, FrameType | None], None],
-        may_leave: Callable[[], bool],
-        last: Callable[[int], None],
-    ) -> None:
-        self.live = live
-        self.notice = notice
-        self.ours = ours
-        self.interrupt = interrupt
-        self.may_leave = may_leave
-        self.last = last
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
         self.signals: tuple[int, ...] = ()
         self._layers: list[tuple[int, Handler]] = []  # in the order in which they were installed
         self._taken: list[tuple[int, Any]] = []  # what stood there before the exit began
-        self._real: Callable[[int], None] = real_raise_signal
-        self._wrapper: Callable[[int], None] | None = None
+        self._real: Callable[[int], None] | None = None  # what our raise_signal has replaced
 
     def install(self, signals: Iterable[int]) -> None:
         """Go in front of the handler of each signal; one no longer wanted is given back."""
+        self._give_back_layers(keep=set(signals))
         self.signals = tuple(signals)
-        self._give_back_layers(keep=self.signals)
         for signum in self.signals:
             self._go_in_front(signum)
-        if self._wrapper is None:
+        if self._real is None:
             self._real = signal.raise_signal
-            self._wrapper = signal.raise_signal = self._raise_signal
+            signal.raise_signal = self._raise_signal
 
     def uninstall(self) -> None:
         """Put back every handler that is still ours, and `raise_signal`."""
         self.give_back()
-        self._give_back_layers(keep=())
+        self._give_back_layers(keep=set())
         self.signals = ()
-        if self._wrapper is not None and signal.raise_signal == self._wrapper:
+        if self._real is not None and signal.raise_signal == self._raise_signal:
             signal.raise_signal = self._real
-            self._wrapper = None
+            self._real = None
 
     def take_over(self) -> None:
         """Take what could cut the exit short: Ctrl-C, signals with their default action."""
         for signum in self.signals:
             if signum != SIGINT and getsignal(signum) is SIG_DFL:
-                self._take(signum, Handler(self, SIG_DFL))
+                self._take(signum, Handler(self.owner, SIG_DFL))
         if getsignal(SIGINT) is SIG_DFL or callable(getsignal(SIGINT)):
-            self._take(SIGINT, self.interrupt)
-        if LEAVE is not None:
-            self._take(LEAVE, self._leave)
+            self._take(SIGINT, self.owner.interrupt)
+        if SIGURG is not None:
+            self._take(SIGURG, self.owner.leave)
 
     def give_back(self) -> None:
         """Put back what `take_over` took."""
         while self._taken:
-            signum, previous = self._taken.pop()
-            if previous is not None:
-                set_handler(signum, previous)
+            set_handler(*self._taken.pop())
 
     def _take(self, signum: int, handler: Any) -> None:
         previous = getsignal(signum)
-        if set_handler(signum, handler):
+        if previous is not None and set_handler(signum, handler):
             self._taken.append((signum, previous))
 
     def _go_in_front(self, signum: int) -> None:
-        """Install a handler for *signum* in front of the one that is there, by the table above."""
-        current = getsignal(signum)
-        if isinstance(current, Handler) and current.owner is self:
+        """Install a handler for *signum* in front of the one that is there, if that is wanted."""
+        current: Any = getsignal(signum)
+        if isinstance(current, Handler) and current.owner is self.owner:
             return
-        if current is not SIG_DFL and (not callable(current) or signum == SIGINT):
-            return
-        handler = Handler(self, current)
-        if set_handler(signum, handler):
-            self._layers.append((signum, handler))
-            if current is not SIG_DFL and hasattr(signal, "siginterrupt"):
-                signal.siginterrupt(signum, False)
+        if current is SIG_DFL or (callable(current) and signum != SIGINT):
+            handler = Handler(self.owner, current)
+            if set_handler(signum, handler):
+                self._layers.append((signum, handler))
+                if callable(current) and hasattr(signal, "siginterrupt"):
+                    signal.siginterrupt(signum, False)  # noqa: FBT003  (it has no keyword)
 
-    def _give_back_layers(self, keep: tuple[int, ...]) -> None:
+    def _give_back_layers(self, keep: set[int]) -> None:
         """Put back what stood behind our handlers, except for the signals to *keep*."""
         for signum, handler in reversed(self._layers):
-            if signum not in keep and getsignal(signum) is handler:
+            current: Any = getsignal(signum)
+            if signum not in keep and current is handler:
                 set_handler(signum, handler.previous)
         self._layers = [layer for layer in self._layers if layer[0] in keep]
 
-    def _leave(self, signum: int, frame: FrameType | None) -> None:
-        """Make the main thread leave the join, if that is asked for."""
-        if self.may_leave():
-            raise Leave
-
     def _raise_signal(self, signalnum: int, /) -> None:
-        """Send the signal *signalnum* to this process; what must run before its death runs first."""
+        """Send the signal *signalnum* to this process, after what must run before its death."""
         if (
-            self.live()
+            self.owner.is_live()
             and signalnum in self.signals
             and is_main_thread()
             and getsignal(signalnum) is SIG_DFL
         ):
-            # A second signal must not kill half way.
-            self.take_over()
+            self.take_over()  # a second signal must not kill half way
             try:
-                self.last(signalnum)
+                self.owner.run_before_death(signalnum)
             finally:
                 self.give_back()
-        self._real(signalnum)
+        (self._real or real_raise_signal)(signalnum)
 
 
 def set_handler(signum: int, handler: Any) -> bool:
-    """Set the handler; return whether that is possible (on the main thread of the interpreter)."""
+    """Set the handler; return whether that is possible: on the main thread, for this signal."""
     try:
         signal.signal(signum, handler)
     except (ValueError, OSError):
@@ -192,6 +190,29 @@ def set_handler(signum: int, handler: Any) -> bool:
 def is_main_thread() -> bool:
     """Return whether the calling thread is the main one, without a trace in `threading`."""
     return get_ident() == main_thread().ident
+
+
+def interrupt_main(signum: int | None) -> bool:
+    """Send *signum* to the main thread alone; return whether that is possible."""
+    ident = main_thread().ident
+    if signum is None or ident is None or not hasattr(signal, "pthread_kill"):
+        return False
+    signal.pthread_kill(ident, signum)
+    return True
+
+
+def checked(signals: Iterable[int]) -> tuple[int, ...]:
+    """Return *signals* as a tuple if each can have a handler."""
+    rule = "signals must be signal numbers such as (signal.SIGTERM, signal.SIGINT)"
+    if isinstance(signals, str) or not hasattr(signals, "__iter__"):
+        raise TypeError(f"{rule}; got {signals!r}")
+    signals = tuple(signals)
+    for signum in signals:
+        if isinstance(signum, bool) or not isinstance(signum, int):
+            raise TypeError(f"{rule}; got {signum!r}")
+        if signum not in signal.valid_signals() or signum in UNCATCHABLE:
+            raise ValueError(f"{rule}; no handler can be set for {signum!r}")
+    return signals
 
 
 def die(
