@@ -1,11 +1,16 @@
 """Clean up when your process exits, however it exits."""
 
+from __future__ import annotations
+
 from graceexit._items import Item
 from graceexit._process import own
 from graceexit._registry import Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
+    from graceexit._latch import Latch
     from graceexit._report import Report, Result
 
 __all__ = [
@@ -22,13 +27,13 @@ __all__ = [
     "unregister",
 ]
 
-register = own.registry.register
-on_exit = own.registry.on_exit
-unregister = own.registry.unregister
-exiting = own.exiting
-install = own.install
-uninstall = own.uninstall
-shutdown = own.shutdown
+register: Final = own.registry.register
+on_exit: Final = own.registry.on_exit
+unregister: Final = own.registry.unregister
+exiting: Final[Latch] = own.exiting
+install: Final = own.install
+uninstall: Final = own.uninstall
+shutdown: Final = own.shutdown
 
 
 def __getattr__(name: str) -> object:

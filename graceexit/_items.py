@@ -67,9 +67,9 @@ class Item:
             raise TypeError(f"each_process must be True or False; got {each_process!r}")
         self.subject: Any = subject
         self.stop: Callable[[], object] | None = stop
-        self.timeout = timeout
-        self.order = order
-        self.each_process = each_process
+        self.timeout: float | None = timeout
+        self.order: int = order
+        self.each_process: bool = each_process
         self._name = name
 
     def __repr__(self) -> str:

@@ -81,7 +81,7 @@ class Report:
 
     def __init__(self, outcomes: list[Outcome], signum: int | None, seconds: float) -> None:
         self._outcomes = outcomes
-        self.pid = os.getpid()
+        self.pid: int = os.getpid()
         self.signum = signum
         self.seconds = seconds
 
