@@ -397,8 +397,8 @@ class Process:
     def _others(self) -> list[threading.Thread]:
         """Return the threads that Python waits for and that are nobody's to stop."""
         known = [item.subject for item in [*self.registry._items, *self.registry._left]]
-        ids = {id(thread) for thread in [*known, threading.main_thread(), self._waiter]}
-        return [t for t in threading.enumerate() if not t.daemon and id(t) not in ids]
+        ids = {id(thread) for thread in [*known, self._waiter]}
+        return [thread for thread in non_daemons() if id(thread) not in ids]
 
     def _others_ended(self) -> bool:
         """Return whether they have ended; if not, see to it that the bell rings when they do."""
@@ -450,13 +450,13 @@ class Process:
             self._end_now()
 
     def _is_stuck(self) -> bool:
-        """Return whether the interpreter waits for a thread that may be left behind."""
-        left = [item.subject for item in self.registry._left]
+        """Return whether the interpreter waits for nothing but threads that may be left behind."""
+        if not self._main_ended.is_set():
+            return False
         if self._our_signal is not None:
-            left += self._others()
-        return self._main_ended.is_set() and any(
-            not getattr(thread, "daemon", True) and thread.is_alive() for thread in left
-        )
+            return any(thread is not self._waiter for thread in non_daemons())
+        left = {id(item.subject) for item in self.registry._left}
+        return any(id(thread) in left for thread in non_daemons()) and self._others_ended()
 
     def _end_now(self) -> None:
         """End the process from here."""
@@ -586,6 +586,12 @@ class Process:
         self._dropped = dropped
 
 
+def non_daemons() -> list[threading.Thread]:
+    """Return the threads that Python waits for at its end."""
+    main = threading.main_thread()
+    return [thread for thread in threading.enumerate() if not thread.daemon and thread is not main]
+
+
 def in_child() -> bool:
     """Return whether multiprocessing has started this process."""
     process = sys.modules.get("multiprocessing.process")
@@ -595,7 +601,7 @@ def in_child() -> bool:
 def is_shutting_down(frame: FrameType | None) -> bool:
     """Return whether *frame*, which a signal has interrupted, belongs to the interpreter's end."""
     while frame is not None:
-        if frame.f_code is threading._shutdown.__code__:  # type: ignore[attr-defined]
+        if frame.f_code.co_name == "_shutdown" and frame.f_globals is vars(threading):
             return True
         frame = frame.f_back
     return bool(getattr(threading, "_SHUTTING_DOWN", False))

@@ -57,7 +57,7 @@ class Registry:
         self._sweep_at = 64  # the number of items at which ended threads are looked for
         self._run: Run | None = None
         self._turn = threading.Lock()  # guards `_run`: held by the thread that watches it
-        self._left: list[Item] = []  # threads that were left behind
+        self._left: list[Item] = []  # what was left behind
         self._log: Log | None = None
         self._told = False  # it was said that no thread can be started
 
@@ -251,7 +251,7 @@ class Registry:
         from graceexit._report import result_of
 
         item, how, _, error, _ = outcome
-        if how == "overran" and item.stop is not None:
+        if how == "overran":
             self._left.append(item)
         self._say(WARNING if error is None else ERROR, str(result_of(outcome)))
 
