@@ -17,9 +17,10 @@ cannot be taken out of a child, so each of them asks first whether there is anyt
 
 The hook is `threading._register_atexit`: private, but in every Python since 3.9. Without it the
 exit function does what the hook does. Not done, because it hangs on 3.15: to mark a stuck thread as
-joined. Python up to 3.12 keeps a set of the locks that it is going to wait for; a thread is taken
-out of it only where no thread can be started (3.12.1 after the main thread's end, a process limit),
-for there it is the exit function that has to stop the thread.
+joined. Python up to 3.12 keeps a set of the locks that it is going to wait for, and the hook takes
+the registered threads out of it: leaving the join would cost a child of multiprocessing its exit
+code there, and where no thread can be started (3.12.1 after the main thread's end, a process limit)
+it is the exit function, after the join, that has to stop them.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ class Process:
         self._exit_functions = Latch()  # they have begun
         self._finished = Latch()  # they have ended
         self._waiter: threading.Thread | None = None
+        self._taken_out: set[int] = set()  # ids of threads that are not joined at the end
         self._outcomes: list[Outcome] = []
         self._said_at = 0.0  # when the log said that the exit begins
         self._dropped = 0  # registrations that belong to the parent
@@ -289,23 +291,29 @@ class Process:
             self._be_first()
             self._handlers.take_over()
             self._bell.ring()
+            self._take_out_of_the_join()
             if not self._start_ender():
                 self._begin_inline()
+
+    def _take_out_of_the_join(self) -> None:
+        """Have Python up to 3.12 not wait for the threads that the ender waits for."""
+        locks: set[object] = getattr(threading, "_shutdown_locks", set())
+        for item in list(self.registry._items):
+            lock = getattr(item.subject, "_tstate_lock", None)
+            if lock in locks:
+                locks.discard(lock)
+                self._taken_out.add(id(item.subject))
 
     def _begin_inline(self) -> None:
         """Begin the exit where no thread can be started: everything happens on the main thread."""
         self._inline = True
         self._say_begin()
         self._run(before=0)
-        locks = getattr(threading, "_shutdown_locks", None)  # up to 3.12
-        if locks is None or in_child():
-            # Threads must end before the join, and in a child no exit function may come.
-            if in_child():
-                self._wait(self._others_ended)
+        if in_child():  # no exit function may come
+            self._wait(self._others_ended)
             self._run()
-        else:
-            for item in list(self.registry._items):
-                locks.discard(getattr(item.subject, "_tstate_lock", None))
+        elif not hasattr(threading, "_shutdown_locks"):  # the threads must end before the join
+            self._run()
 
     def _at_exit(self) -> None:
         """Wait for the ender, run what is left, and die of the signal if it was ours."""
@@ -398,7 +406,7 @@ class Process:
         """Return the threads that Python waits for and that are nobody's to stop."""
         known = [item.subject for item in [*self.registry._items, *self.registry._left]]
         ids = {id(thread) for thread in [*known, self._waiter]}
-        return [thread for thread in non_daemons() if id(thread) not in ids]
+        return [thread for thread in joined_at_exit() if id(thread) not in ids]
 
     def _others_ended(self) -> bool:
         """Return whether they have ended; if not, see to it that the bell rings when they do."""
@@ -453,10 +461,11 @@ class Process:
         """Return whether the interpreter waits for nothing but threads that may be left behind."""
         if not self._main_ended.is_set():
             return False
+        waited_for = {id(thread) for thread in joined_at_exit()} - self._taken_out
         if self._our_signal is not None:
-            return any(thread is not self._waiter for thread in non_daemons())
+            return bool(waited_for - {id(self._waiter)})
         left = {id(item.subject) for item in self.registry._left}
-        return any(id(thread) in left for thread in non_daemons()) and self._others_ended()
+        return bool(waited_for & left) and self._others_ended()
 
     def _end_now(self) -> None:
         """End the process from here."""
@@ -586,7 +595,7 @@ class Process:
         self._dropped = dropped
 
 
-def non_daemons() -> list[threading.Thread]:
+def joined_at_exit() -> list[threading.Thread]:
     """Return the threads that Python waits for at its end."""
     main = threading.main_thread()
     return [thread for thread in threading.enumerate() if not thread.daemon and thread is not main]

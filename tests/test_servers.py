@@ -85,6 +85,11 @@ def end_during_a_request(running, port):
 
     def ask():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        while connection.sock is None:
+            try:
+                connection.connect()
+            except ConnectionRefusedError:  # ready to serve, but not listening yet
+                running.check()
         connection.request("GET", "/")
         response = connection.getresponse()
         answers.append((response.status, response.read()))

@@ -1,0 +1,101 @@
+# Each target makes the virtual environment that it needs, once, with nothing but Python and pip.
+
+PYTHON  ?= python3
+# The wheel to test, instead of this checkout.
+WHEEL   ?=
+# Most tests wait for a program, so that there may be more of them than cores.
+WORKERS ?= 4
+# More arguments for pytest: make test ARGS="-k sigterm -x"
+ARGS    ?=
+# Which ASGI, WSGI or RSGI application and which Granian `make demo` takes.
+INTERFACE ?= asgi
+GRANIAN   ?=
+export INTERFACE GRANIAN
+
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags)')
+$(if $(VERSION),,$(error $(PYTHON) is not a Python that runs; say which: make PYTHON=python3.13))
+VENV    ?= .venv-$(VERSION)
+DEMO    := .venv-demo$(if $(GRANIAN),-$(GRANIAN))
+STAMP   := .made-by-$(VERSION)
+
+# $(call venv,what pip installs): make or update the environment whose stamp is the target. One
+# that another Python has made is made anew.
+define venv
+	@echo "Making $(@D) with Python $(VERSION)"
+	@$(PYTHON) -m venv $$(test -e $@ || echo --clear) $(@D)
+	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check $(1)
+	@touch $@
+endef
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(DEMO)/$(STAMP) ## lose no message over five restarts of Granian; INTERFACE=asgi|wsgi|rsgi GRANIAN=1.3
+	@$(DEMO)/bin/python examples/kafka/demo.py
+
+.PHONY: test
+test: $(VENV)/$(STAMP) ## run every test; PYTHON=python3.13 ARGS="-k sigterm"
+	$(VENV)/bin/pytest -n $(WORKERS) $(if $(WHEEL),--installed) $(ARGS)
+
+.PHONY: test-all
+test-all: ## run every test on every Python from 3.10 up that pyenv, else PATH, has
+	@failed=; \
+	for python in $$($(PYTHON) tools/pythons.py); do \
+		echo "== $$python"; \
+		$(MAKE) --no-print-directory test PYTHON=$$python || failed="$$failed $$python"; \
+	done; \
+	test -z "$$failed" || { echo "Failed on:$$failed"; exit 1; }
+
+.PHONY: stress
+stress: $(VENV)/$(STAMP) ## run the tests 20 times under load, two runs at once; ROUNDS=20
+	$(VENV)/bin/python tools/stress.py $(or $(ROUNDS),20) $(ARGS)
+
+.PHONY: coverage
+coverage: $(VENV)/$(STAMP) ## measure the branches that the tests take, in every process
+	$(VENV)/bin/coverage erase
+	$(VENV)/bin/coverage run -m pytest -n $(WORKERS) $(ARGS); status=$$?; \
+	$(VENV)/bin/coverage combine --quiet && $(VENV)/bin/coverage report && exit $$status
+
+.PHONY: lint
+lint: .venv-lint/$(STAMP) ## check style and format; `make format` mends what can be mended
+	.venv-lint/bin/ruff check
+	.venv-lint/bin/ruff format --check
+
+.PHONY: format
+format: .venv-lint/$(STAMP) ## format, and mend what ruff can mend
+	.venv-lint/bin/ruff format
+	.venv-lint/bin/ruff check --fix
+
+.PHONY: types
+types: .venv-types/$(STAMP) ## check the types, and that the public ones are complete
+	.venv-types/bin/mypy
+	.venv-types/bin/pyright
+	PATH=.venv-types/bin:$$PATH pyright --verifytypes graceexit --ignoreexternal
+
+.PHONY: build
+build: .venv-build/$(STAMP) ## build the sdist, and the wheel from it, into dist/
+	rm -rf dist
+	.venv-build/bin/python -m build
+
+.PHONY: clean
+clean: ## remove whatever these targets have made
+	rm -rf .venv-* build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/$(STAMP): pyproject.toml $(WHEEL)
+	$(call venv,--group test --group servers $(or $(WHEEL),--editable .))
+
+$(DEMO)/$(STAMP): pyproject.toml
+	$(call venv,$(if $(GRANIAN),--group broker 'granian==$(GRANIAN).*',--group demo) --editable .)
+
+.venv-lint/$(STAMP): pyproject.toml
+	$(call venv,--group lint)
+
+.venv-types/$(STAMP): pyproject.toml
+	$(call venv,--group types --editable .)
+
+.venv-build/$(STAMP): pyproject.toml
+	$(call venv,--group build)

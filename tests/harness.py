@@ -1,0 +1,213 @@
+"""
+The programs that tests start, talk to by signals, and outlive.
+
+A program gets a session of its own, so that a signal for it reaches nobody else and whatever it
+leaves behind can be found and killed. Its stderr is merged into its stdout, and one reader takes
+all of it from one pipe: nothing is lost between `wait_for` and `finish`.
+
+There is no timer in the program, for it would change what is tested. Python's own fault handler is
+switched on by the environment, which children inherit whatever their start method; when the limit
+has passed, every process of the session gets SIGABRT, prints the stacks of all its threads and
+dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+# Seconds. They only ever fail a test; none passes because one of them has gone by.
+LIMIT = 60.0  # from a program's start to its end
+ORPHANS = 10.0  # from a program's end to that of the processes that it started
+STACKS = 5.0  # for a process to print its stacks
+
+TICK = 0.02
+
+
+class Program:
+    """
+    A running program: what it has printed, and how it ends.
+
+    Attributes:
+        pid: Its process, which is also its process group and its session.
+        lines: Every line read so far that it or a child of it has printed.
+        deadline: When it must have ended, by the monotonic clock.
+    """
+
+    def __init__(self, argv: list[str], *, env: dict[str, str], cwd: Path, limit: float) -> None:
+        self.deadline = time.monotonic() + limit
+        self._process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
+        )
+        self._pipe = self._process.stdout
+        self._partial = b""  # what was read after the last newline
+        self._ended = False  # whether the pipe has come to its end
+        self._seen = 0  # how many lines wait_for has gone past
+        self.pid = self._process.pid
+        self.lines: list[str] = []
+
+    def wait_for(self, expected: str | re.Pattern[str]) -> str:
+        """
+        Read until *expected* is printed: a whole line, or a pattern to be found in one.
+
+        Returns:
+            The line.
+        """
+        while True:
+            while self._seen < len(self.lines):
+                line = self.lines[self._seen]
+                self._seen += 1
+                if line == expected or (isinstance(expected, re.Pattern) and expected.search(line)):
+                    return line
+            if self._ended or (self._process.poll() is not None and not self.members()):
+                self._drain()
+                if self._seen == len(self.lines):
+                    self._fail(f"it has not printed {expected!r}")
+            self._read()
+
+    def send(self, signum: int) -> None:
+        """Send the signal to the program alone."""
+        os.kill(self.pid, signum)
+
+    def send_group(self, signum: int) -> None:
+        """Send the signal to the program's whole process group, as a terminal does."""
+        os.killpg(self.pid, signum)
+
+    def finish(self, *, orphans: bool = False) -> tuple[list[str], int]:
+        """
+        Wait for the end of the program and of every process that it has started.
+
+        Args:
+            orphans: Its processes may outlive it; then only its own end is waited for.
+
+        Returns:
+            The lines printed after the one that `wait_for` returned last, and the return code:
+            the exit status, or the negative number of the signal that it died of.
+        """
+        while self._process.poll() is None:
+            self._read()
+        self.deadline = min(self.deadline, time.monotonic() + ORPHANS)
+        while not orphans and self.members():
+            self._read()
+        self._drain()
+        return self.lines[self._seen :], self._process.returncode
+
+    def check(self) -> None:
+        """Take what has been printed; fail the test if the program has ended or is out of time."""
+        self._read()
+        if self._process.poll() is not None:
+            self._fail("it has ended")
+
+    def members(self) -> dict[int, str]:
+        """Return the living processes of the program's session, each with its command line."""
+        return {pid: command for pid, session, command in _processes() if session == self.pid}
+
+    def close(self) -> None:
+        """Kill whatever is left of the session, and reap."""
+        while left := self.members():
+            for pid in left:
+                _kill(pid, signal.SIGKILL)
+        self._process.wait()
+        self._pipe.close()
+
+    def _read(self) -> None:
+        """Take what is printed within a moment; fail the test if the limit has passed."""
+        if time.monotonic() > self.deadline:
+            left = self.members()
+            self._fail("it did not end" if self.pid in left else f"it left behind {left}")
+        self._take(TICK)
+
+    def _take(self, wait: float) -> bool:
+        """Take what is printed, waiting so long for it; return whether there was anything."""
+        if not select.select([] if self._ended else [self._pipe], [], [], wait)[0]:
+            return False
+        chunk = os.read(self._pipe.fileno(), 1 << 16)
+        *whole, self._partial = (self._partial + chunk).split(b"\n")
+        if not chunk:
+            self._ended = True
+            whole += [self._partial] if self._partial else []
+        self.lines += [line.decode(errors="backslashreplace") for line in whole]
+        return bool(chunk)
+
+    def _drain(self) -> None:
+        """Take what is in the pipe, though somebody else may still hold its other end."""
+        while self._take(0):
+            pass
+
+    def _fail(self, why: str) -> NoReturn:
+        """Let every process print its stacks and die, and fail the test with all the output."""
+        # All are stopped first, so that none reacts to the end of another or prints meanwhile.
+        members = self.members()
+        for pid in members:
+            _kill(pid, signal.SIGSTOP)
+        for pid, command in members.items():
+            self._drain()
+            self.lines.append(f"-- process {pid}: {command}")
+            _kill(pid, signal.SIGABRT)
+            _kill(pid, signal.SIGCONT)
+            until = time.monotonic() + STACKS
+            while pid in self.members() and time.monotonic() < until:
+                self._take(TICK)
+        self._drain()
+        program = " ".join(self._process.args)
+        output = "\n".join(f"    {line}" for line in self.lines)
+        pytest.fail(f"{program}: {why}. Its output:\n{output}", pytrace=False)
+
+
+def environment(changes: dict[str, str | None] | None = None) -> dict[str, str]:
+    """
+    Return the environment of a program: what Python reads is ours alone, then come the changes.
+
+    A change to None takes the variable away.
+    """
+    ours = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "GRACEEXIT_"))}
+    ours |= {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+    ours |= changes or {}
+    return {key: value for key, value in ours.items() if value is not None}
+
+
+def _kill(pid: int, signum: int) -> None:
+    """Send the signal, unless the process has ended meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signum)
+
+
+def _processes() -> list[tuple[int, int, str]]:
+    """Return (pid, session, command line) of every living process; a zombie is not living."""
+    if not Path("/proc/self/stat").exists():
+        return _processes_of_ps()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (entry / "stat").read_text(errors="replace")
+            command = (entry / "cmdline").read_text(errors="replace")
+        except OSError:  # it has just ended
+            continue
+        state, _parent, _group, session = stat.rpartition(")")[2].split()[:4]
+        if state not in "ZX":
+            found.append((int(entry.name), int(session), command.replace("\0", " ").strip()))
+    return found
+
+
+def _processes_of_ps() -> list[tuple[int, int, str]]:
+    """Do the same where there is no /proc; there the process group stands for the session."""
+    ps = subprocess.run(
+        ["ps", "-A", "-o", "pid=,pgid=,stat=,args="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split(None, 3) for line in ps.stdout.splitlines()]
+    return [(int(pid), int(pg), args) for pid, pg, state, args in rows if state[0] != "Z"]

@@ -1,0 +1,28 @@
+"""What is tested is what is installed, and what is installed is the package alone."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import files
+from pathlib import Path
+
+import pytest
+
+import graceexit
+
+
+def test_programs_import_the_graceexit_that_the_tests_import(program):
+    """A program never finds another one by way of its working directory or its environment."""
+    show = program(sys.executable, "-c", "import graceexit; print(graceexit.__file__)")
+    assert show.finish() == ([graceexit.__file__], 0)
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(pytestconfig):
+    """No folder of the checkout but graceexit/ is installed; the type marker and licence are."""
+    if not pytestconfig.getoption("installed"):
+        pytest.skip("the checkout is tested, not the wheel")
+    installed = files("graceexit") or []
+    assert {path.parts[0] for path in installed} == {"graceexit", "graceexit-0.1.0.dist-info"}
+    names = {path.name for path in installed}
+    assert {"py.typed", "LICENSE"} <= names
+    assert Path(graceexit.__file__).parent.parent.name == "site-packages"
