@@ -80,7 +80,7 @@ def test_the_environment_of_a_program_is_not_the_one_of_the_tests(program, monke
     monkeypatch.setenv("PYTHONSTARTUP", "no.py")
     show = "import os; print(*sorted(k for k in os.environ if k[:6] in ('PYTHON', 'GRACEE')))"
     worker = program(sys.executable, "-c", show, env={"PYTHONUNBUFFERED": None})
-    assert worker.finish()[0] == ["PYTHONFAULTHANDLER"]
+    assert worker.finish()[0] == ["PYTHONFAULTHANDLER PYTHONPATH"]
 
 
 def test_no_scenario_takes_the_name_of_another_module():

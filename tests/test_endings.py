@@ -1,0 +1,136 @@
+"""How a process ends: what is run, in which order, and the wait status that its parent sees."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+import pytest
+from harness import steps
+
+SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
+EXIT_FUNCTIONS = ["registered after", "registered before"]
+# How a program ends: what it prints as it unwinds, and its status.
+ENDINGS = {
+    "end": (["unwound"], 0),
+    "exit": (["unwound"], 3),
+    "exception": (["unwound", "RuntimeError"], 1),
+    "SIGTERM": (["unwound"], -signal.SIGTERM),
+    "SIGINT": (["unwound", "KeyboardInterrupt"], -signal.SIGINT),
+}
+
+
+@pytest.fixture
+def go(tmp_path):
+    """Return the path of the file for which `stubborn` waits."""
+    return tmp_path / "go"
+
+
+@pytest.fixture
+def stubborn(scenario, go):
+    """Start the scenario of that name."""
+    return lambda what, how: scenario("stubborn", what, how, go)
+
+
+@pytest.mark.parametrize("how", ENDINGS)
+@pytest.mark.parametrize("kind", ["script", "asyncio", "http"])
+def test_a_program_ends_as_without_graceexit_after_its_items(scenario, kind, how):
+    """Each item and each exit function runs once; the status is that of a daemon thread's twin."""
+    printed = {}
+    for cleanup in ("graceexit", "plain"):
+        worker = scenario("ending", kind, how, cleanup)
+        worker.wait_for("ready")
+        if how in SIGNALS:
+            worker.send(SIGNALS[how])
+        lines, status = worker.finish()
+        printed[cleanup] = steps(lines)
+        assert status == ENDINGS[how][1]
+    unwinding = ENDINGS[how][0]
+    assert printed["graceexit"] == [*unwinding, "stopped", "closed", *EXIT_FUNCTIONS]
+    assert printed["plain"] == ([] if how == "SIGTERM" else [*unwinding, *EXIT_FUNCTIONS])
+
+
+def test_a_swallowed_exit_does_not_keep_the_process_alive(stubborn):
+    """A main thread that goes on after the signal has `linger`; then the items run."""
+    worker = stubborn("swallow", "waits")
+    worker.wait_for("ready")
+    worker.send(signal.SIGTERM)
+    lines, status = worker.finish()
+    expected = ["swallowed", "ready", "closing", "closed"]
+    assert (steps(lines), status) == (expected, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("what", "ends", "wait", "rest"),
+    [
+        ("finally", "waits", "unwinding", ["closing", "closed"]),
+        ("callback", "waits", "closing", ["closed"]),
+        ("callback", "ends", "closing", ["closed"]),
+    ],
+)
+def test_a_repeated_sigterm_changes_nothing(stubborn, go, what, ends, wait, rest):
+    """Neither the unwinding of the main thread nor an item is cut short by signals that follow."""
+    worker = stubborn(what, ends)
+    worker.wait_for("ready")
+    if ends == "waits":
+        worker.send(signal.SIGTERM)
+    worker.wait_for(wait)
+    for _ in range(5):
+        worker.send(signal.SIGTERM)
+    go.touch()
+    lines, status = worker.finish()
+    assert (steps(lines), status) == ([*rest, "exit function"], -signal.SIGTERM)
+
+
+def test_sigterm_while_exit_functions_run_kills_as_it_did_before(stubborn):
+    """Once the items are done what was SIG_DFL is SIG_DFL again."""
+    worker = stubborn("exit function", "ends")
+    worker.wait_for("exit function")
+    worker.send(signal.SIGTERM)
+    assert worker.finish() == ([], -signal.SIGTERM)
+
+
+def test_sigterm_while_threads_are_joined_leaves_them_behind(stubborn):
+    """A process that would have been dead does not wait for a thread longer than `linger`."""
+    worker = stubborn("thread", "ends")
+    worker.wait_for("ready")
+    worker.send(signal.SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["closing", "closed", "exit function"], -signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("ends", "status"), [("ends", 7), ("waits", -signal.SIGTERM)])
+def test_a_stuck_thread_is_left_behind_and_the_status_is_kept(stubborn, ends, status):
+    """The interpreter does not wait for it, exit functions run, `sys.exit(7)` stays 7."""
+    worker = stubborn("stuck", ends)
+    worker.wait_for("ready")
+    if ends == "waits":
+        worker.send(signal.SIGTERM)
+    lines, ended = worker.finish()
+    report = [line for line in lines if line.startswith(("thread stuck", "  "))]
+    assert re.fullmatch(
+        r"thread stuck \(\S+\) overran: left behind after \S+ s; it is at", report[0]
+    )
+    assert any(line.endswith("in stuck") for line in report)
+    assert [line for line in steps(lines) if line not in report] == [
+        *("told", "closing", "closed", "exit function")
+    ]
+    assert ended == status
+
+
+@pytest.mark.parametrize(
+    ("what", "signum", "status"), [("_exit", signal.SIGTERM, 9), ("", signal.SIGKILL, -9)]
+)
+def test_nothing_runs_where_nobody_is_asked(stubborn, what, signum, status):
+    """`os._exit` and SIGKILL end a process at once."""
+    worker = stubborn(what, "waits")
+    worker.wait_for("ready")
+    worker.send(signum)
+    assert worker.finish() == ([], status)
+
+
+def test_what_was_printed_goes_out_before_the_death(scenario):
+    """The death by a signal flushes nothing by itself; what is in the buffers is not lost."""
+    worker = scenario("buffered", "SIGTERM", env={"PYTHONUNBUFFERED": None, "PYTHONPATH": None})
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["serving", "closed"], -signal.SIGTERM)
