@@ -232,9 +232,11 @@ class Process:
             self.notice(signum)
             self.end_by(signum, frame)
         elif now - self._pressed >= SAME_PRESS:
+            self._pressed = NEVER
             run = self.registry._run
-            names = [item.name for item in run.in_progress()] if run is not None else []
-            self._last_words(f"Ctrl-C: ended while {', '.join(names) or 'exiting'} still ran\n")
+            running = run.in_progress() if run is not None and not self._waiting else self._others()
+            names = ", ".join(one.name for one in running)
+            self._last_words(f"Ctrl-C: ended at once; still running: {names or 'nothing'}\n")
             _signals.die(signum)
 
     def leave(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -314,6 +316,7 @@ class Process:
             self._run()
         elif not hasattr(threading, "_shutdown_locks"):  # the threads must end before the join
             self._run()
+        self._waiting = True
 
     def _at_exit(self) -> None:
         """Wait for the ender, run what is left, and die of the signal if it was ours."""
@@ -325,6 +328,7 @@ class Process:
                 self._over.wait()
             except BaseException:  # noqa: S112
                 continue  # somebody's handler has raised, and nothing is left to unwind
+        self._waiting = False
         if self.registry:
             self._run()
         if self._inline:
@@ -368,26 +372,26 @@ class Process:
     def _wait(self, done: Callable[[], bool]) -> None:
         """Wait until *done()*, for as long as the rest of the program may take."""
         warn_at = self._clock() + PATIENCE
-        said = False
+        noticed = False  # Ctrl-C has been answered
         self._waiting = True
         while not done():
             left = self._patience()
             if left <= 0:
                 break
-            if self._warned and not said:
-                said = True
+            until_warning = max(warn_at - self._clock(), 0.0)
+            if self._warned and not noticed:
+                noticed = True
                 self._say_waiting(
                     f"Ctrl-C: at most {left:.3g} s more for", "press again to end now"
                 )
-            until_warning = warn_at - self._clock()
-            if not said and left == NEVER and until_warning <= 0:
-                said = True
+            elif left == NEVER and until_warning == 0:
+                warn_at = NEVER
                 self._say_waiting(
                     "the exit waits for",
                     "register the thread, or close its owner with on_exit(..., order=-1), or end"
                     " the process by a signal (linger)",
                 )
-            limit = left if said else min(left, max(until_warning, 0.0))
+            limit = min(left, until_warning) if until_warning > 0 else left
             self._bell.wait(None if limit == NEVER else limit)
         self._waiting = False
 

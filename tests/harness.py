@@ -93,6 +93,12 @@ class Program:
         """Send the signal to the program's whole process group, as a terminal does."""
         os.killpg(self.pid, signum)
 
+    def send_until_it_ends(self, signum: int) -> None:
+        """Send the signal again and again, as somebody impatient presses Ctrl-C."""
+        while self._process.poll() is None:
+            self.send(signum)
+            self._read()
+
     def finish(self, *, orphans: bool = False) -> tuple[list[str], int]:
         """
         Wait for the end of the program and of every process that it has started.

@@ -1,0 +1,28 @@
+"""End while a thread that nobody has registered works, until the log says who is waited for."""
+
+import logging
+import threading
+
+import graceexit
+from graceexit import _process
+
+_process.PATIENCE = 0.2
+complained = threading.Event()
+
+
+def upload():
+    complained.wait()
+    print("uploaded")
+
+
+class Complaint(logging.Handler):
+    """Lets the thread go on once the warning has been given."""
+
+    def emit(self, record):
+        print(record.levelname, record.getMessage())
+        complained.set()
+
+
+logging.getLogger("graceexit").addHandler(Complaint())
+graceexit.on_exit(lambda: print("closed"))
+threading.Thread(target=upload, name="uploader").start()

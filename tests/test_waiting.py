@@ -1,0 +1,93 @@
+"""What items wait for, for how long, and what a person at the keyboard can do about it."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+import pytest
+from harness import NO_THREADS_AT_THE_END, steps
+
+needs_an_ender = pytest.mark.skipif(
+    NO_THREADS_AT_THE_END, reason="there Python itself waits for them, and says nothing"
+)
+WORKS = {
+    "thread": ["worked", "closed"],
+    "executor": ["worked", "closed"],
+    "executor first": ["worked", "closed"],
+    "poller": ["the main thread has ended", "closed"],
+    "client": ["client closed", "closed"],
+}
+
+
+@pytest.mark.parametrize(("ends", "status"), [("end", 0), ("signal", -signal.SIGTERM)])
+@pytest.mark.parametrize("what", WORKS)
+def test_items_wait_for_the_rest_of_the_program(scenario, what, ends, status):
+    """Threads that nobody has registered finish first, whatever they wait for themselves."""
+    worker = scenario("waiting", what, ends)
+    worker.wait_for("ready")
+    if ends == "signal":
+        worker.send(signal.SIGTERM)
+    lines, ended = worker.finish()
+    assert (steps(lines), ended) == (WORKS[what], status)
+
+
+def test_a_job_that_outlives_linger_is_finished_under_the_programs_own_handler(scenario):
+    """The items run after `linger`; the signal was not ours, so nothing else is cut short."""
+    worker = scenario("terminated")
+    worker.wait_for("ready")
+    worker.send(signal.SIGTERM)
+    lines, status = worker.finish()
+    expected = ["the handler of the program", "closed", "the job is done"]
+    assert status == 4
+    assert steps(lines) == expected if not NO_THREADS_AT_THE_END else sorted(expected)
+
+
+@needs_an_ender
+def test_whoever_is_waited_for_is_named_after_a_while(scenario):
+    """One warning names the threads and where their code is, and the remedies."""
+    lines, status = scenario("patience").finish()
+    warning, *rest = lines
+    assert re.sub(r"\(\S+/", "(", warning) == (
+        "WARNING the exit waits for uploader (patience.py:13); register the thread, or close its"
+        " owner with on_exit(..., order=-1), or end the process by a signal (linger)"
+    )
+    assert (rest, status) == (["uploaded", "closed"], 0)
+
+
+@needs_an_ender
+@pytest.mark.parametrize("pressed", ["once", "again"])
+def test_ctrl_c_while_threads_are_waited_for_is_a_notice_first_and_then_the_end(scenario, pressed):
+    """It names who is waited for and starts `linger`; pressed again, the process dies of it."""
+    worker = scenario("ctrl_c", "thread", 0.3 if pressed == "once" else 60)
+    worker.wait_for(re.compile("^the exit waits for backup"))
+    worker.send(signal.SIGINT)
+    line = worker.wait_for(re.compile("Ctrl-C"))
+    limit = "0.3" if pressed == "once" else "60"
+    assert re.sub(r"\(.*\)", "()", line) == (
+        f"Ctrl-C: at most {limit} s more for backup (); press again to end now"
+    )
+    if pressed == "again":
+        worker.send_until_it_ends(signal.SIGINT)
+    last = ["closed"] if pressed == "once" else ["Ctrl-C: ended at once; still running: backup"]
+    assert worker.finish() == (last, -signal.SIGINT)
+
+
+@pytest.mark.skipif(not NO_THREADS_AT_THE_END, reason="it has an ender")
+def test_ctrl_c_while_python_joins_the_threads_runs_the_items_at_once(scenario):
+    """Where nobody can wait for them instead of the main thread, it leaves the join."""
+    worker = scenario("ctrl_c", "thread", 60)
+    worker.wait_for("the main thread has ended")
+    worker.send_until_it_ends(signal.SIGINT)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["closed"], -signal.SIGINT)
+
+
+def test_ctrl_c_while_items_run_ends_at_once(scenario):
+    """Whoever presses it then wants out; what was still running is said."""
+    worker = scenario("ctrl_c", "callback", 60)
+    worker.wait_for("closing")
+    worker.send_until_it_ends(signal.SIGINT)
+    lines, status = worker.finish()
+    assert steps(lines) == ["Ctrl-C: ended at once; still running: slow one"]
+    assert status == -signal.SIGINT
