@@ -33,19 +33,19 @@ SERVERS = {
         "granian",
         "--port PORT --workers 2 --interface asgi service:asgi",
         2,
-        "Started worker-\\d",
+        "Started worker-\\d+$",
     ),
     "granian-wsgi": (
         "granian",
         "--port PORT --workers 2 --interface wsgi service:wsgi",
         2,
-        "Started worker-\\d",
+        "Started worker-\\d+$",
     ),
     "granian-rsgi": (
         "granian",
         "--port PORT --workers 2 --interface rsgi service:rsgi",
         2,
-        "Started worker-\\d",
+        "Started worker-\\d+$",
     ),
 }
 

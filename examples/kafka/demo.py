@@ -11,6 +11,7 @@ import http.client
 import importlib.metadata
 import os
 import platform
+import re
 import signal
 import socket
 import subprocess
@@ -76,7 +77,8 @@ def is_listening(port):
 
 def all_workers_serve(server):
     """Return whether each has installed its signal handlers: before, Granian loses a SIGTERM."""
-    return server.log.read_text(errors="replace").count("Started worker-") == WORKERS
+    started = re.findall(r"Started (worker-\d+)", server.log.read_text(errors="replace"))
+    return len(set(started)) == WORKERS
 
 
 def start(log, *argv, **environment):
