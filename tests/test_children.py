@@ -1,0 +1,152 @@
+"""Whose items run in which process: children of multiprocessing, forks, pools, containers."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness import INLINE, NO_THREADS_AT_THE_END, steps
+
+# Python 3.12 and later warn of a fork where there are threads, which is what some programs do.
+FORKS = {"PYTHONWARNINGS": "ignore:This process:DeprecationWarning"}
+UNSHARE = ("unshare", "--fork", "--pid", "--kill-child", "--user", "--map-root-user")
+
+
+def of(lines, *names):
+    """Return the lines that begin with one of the names: no traceback, no warning."""
+    return [line for line in lines if line.startswith(names)]
+
+
+@pytest.mark.parametrize(("ends", "code"), [("end", 0), ("exit", 7), ("exception", 1)])
+def test_a_child_runs_what_it_has_registered_and_nothing_of_its_parent(
+    scenario, start_method, ends, code
+):
+    """Its exit code is what it would be; the parent's item runs once, in the parent."""
+    lines, status = scenario("child", start_method, ends, "joins").finish()
+    own, parents = of(lines, "child"), of(lines, "exit", "parent")
+    assert own == ["child stopped", "child closed"]
+    assert (parents, status) == ([f"exit code {code}", "parent closed"], 0)
+
+
+def test_a_stuck_thread_of_a_child_is_left_behind_and_the_exit_code_is_kept(scenario, start_method):
+    """The child ends with the 7 of its `sys.exit(7)`, though a thread of it does not stop."""
+    lines, status = scenario("child", start_method, "stuck", "joins").finish()
+    assert of(lines, "told", "child", "exit", "parent") == [
+        *("told", "child closed", "exit code 7", "parent closed")
+    ]
+    assert any("overran" in line for line in lines)
+    assert status == 0
+
+
+@pytest.mark.parametrize(
+    ("parent", "expected", "status"),
+    [
+        ("terminates", ["child stopped", "child closed", "exit code -15", "parent closed"], 0),
+        ("registers", ["child stopped", "child closed", "parent closed"], -signal.SIGTERM),
+        ("waits", ["child closed", "child stopped", "parent closed"], -signal.SIGTERM),
+    ],
+)
+def test_sigterm_runs_the_items_of_whoever_gets_it(
+    scenario, start_method, parent, expected, status
+):
+    """A child ended by its parent, as an item of its parent, or together with its group."""
+    running = scenario("child", start_method, "wait", parent)
+    running.wait_for("ready")
+    if parent == "registers":
+        running.send(signal.SIGTERM)
+    elif parent == "waits":
+        running.send_group(signal.SIGTERM)
+    _, ended = running.finish()
+    lines = of(running.lines, "child", "exit", "parent")
+    if parent == "waits":  # each on its own
+        lines.sort()
+    assert (lines, ended) == (expected, status)
+
+
+DROPPED = (
+    "2 registrations of the parent process were not run in this fork of it; register in the child,"
+    " or register callbacks with each_process=True"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "child"),
+    [
+        ("", []),
+        ("registers", ["child closes what it has opened"]),
+        ("each", ["child closes its own"]),
+        ("each registers", ["child closes what it has opened", "child closes its own"]),
+    ],
+)
+@pytest.mark.parametrize("ends", ["exit", "signal"])
+def test_a_forked_child_runs_only_what_is_for_each_process(scenario, words, child, ends):
+    """The rest is its parent's; what is dropped is said when the child ends by itself."""
+    forked = scenario("forked", *words.split(), *["waits"] * (ends == "signal"), env=FORKS)
+    pid = int(forked.wait_for(re.compile("^ready")).split()[1])
+    if ends == "signal":
+        os.kill(pid, signal.SIGTERM)
+    lines, status = forked.finish()
+    code = -signal.SIGTERM if ends == "signal" else 7
+    lines = [line for line in lines if line != INLINE]
+    warned = [] if ends == "signal" and not child else [DROPPED]
+    parents = [f"exit code {code}", "parent stops the thread"]
+    parents += ["parent closes its own"] * ("each" in words) + ["parent closes"]
+    assert of(lines, "child") == child
+    assert of(lines, "2 reg") == warned
+    assert of(lines, "exit", "parent") == parents
+    assert (len(lines), status) == (len(child) + len(warned) + len(parents), 0)
+
+
+@pytest.mark.parametrize("how", ["close", "terminate"])
+def test_the_workers_of_a_pool_run_their_items_once_each(scenario, start_method, how):
+    """Whether the pool is closed or terminated, nothing hangs and nothing runs twice."""
+    lines, status = scenario("pool", start_method, how).finish()
+    assert sorted(of(lines, "worker", "joined", "parent")) == [
+        *("joined", "parent closed", "worker closed", "worker closed")
+    ]
+    assert status == 0
+
+
+@pytest.mark.parametrize("how", ["busy", "idle"])
+def test_a_worker_of_an_executor_dies_of_sigterm_and_its_parent_sees_that(
+    scenario, start_method, how
+):
+    """A SystemExit would be handed to the parent as the task's result; the signal breaks it."""
+    pool = scenario("pool", start_method, how)
+    busy = int(pool.wait_for(re.compile("^busy")).split()[1])
+    if how == "busy":
+        os.kill(busy, signal.SIGTERM)
+    lines, status = pool.finish()
+    expected = ["worker closed", *["broken"] * (how == "busy"), "joined", "parent closed"]
+    assert (of(lines, "worker", "broken", "joined", "parent"), status) == (expected, 0)
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python does not fork at its end")
+@pytest.mark.parametrize(("child", "code"), [("exits", 5), ("returns", 0)])
+def test_a_fork_inside_an_item_runs_nothing_of_its_parent(scenario, child, code):
+    """The thread that forked goes on in the child, and stops where its item ends."""
+    lines, status = scenario("fork_inside", child, env=FORKS).finish()
+    assert (lines, status) == (["opened True", f"exit code {code}", "closed True"], 0)
+
+
+@pytest.mark.parametrize(("how", "status"), [("waits", 143), ("raises", 3)])
+def test_process_1_of_a_container_ends_with_the_status_of_the_signal(program, how, status):
+    """The kernel lets no signal kill it; what a server raises itself comes back, as ever."""
+    if subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("unshare is not permitted here")
+    path = Path(__file__).parent / "scenarios" / "process_1.py"
+    container = program(*UNSHARE, sys.executable, path, how)
+    container.wait_for("process 1")
+    if how == "waits":
+        inside = [
+            pid for pid, words in container.members().items() if words.split()[0] != "unshare"
+        ]
+        os.kill(*inside, signal.SIGTERM)
+    lines, ended = container.finish()
+    said = [] if how == "waits" else ["the kernel has dropped it"]
+    assert (steps(lines), ended) == (["closed", *said], status)
