@@ -1,17 +1,17 @@
 """Clean up when your process exits, however it exits."""
 
-from __future__ import annotations
-
 from graceexit._items import Item
 from graceexit._process import own
 from graceexit._registry import Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Final as _Final
 
     from graceexit._latch import Latch
     from graceexit._report import Report, Result
+else:
+    _Final = object  # a module's annotations are evaluated, and typing is not imported for that
 
 __all__ = [
     "Item",
@@ -27,13 +27,13 @@ __all__ = [
     "unregister",
 ]
 
-register: Final = own.registry.register
-on_exit: Final = own.registry.on_exit
-unregister: Final = own.registry.unregister
-exiting: Final[Latch] = own.exiting
-install: Final = own.install
-uninstall: Final = own.uninstall
-shutdown: Final = own.shutdown
+register: _Final = own.registry.register
+on_exit: _Final = own.registry.on_exit
+unregister: _Final = own.registry.unregister
+exiting: "Latch" = own.exiting
+install: _Final = own.install
+uninstall: _Final = own.uninstall
+shutdown: _Final = own.shutdown
 
 
 def __getattr__(name: str) -> object:

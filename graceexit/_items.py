@@ -6,8 +6,6 @@ Both are one class, for they share all but the verb. A thread is recognised by w
 threads here, and so is a class of the user's own.
 """
 
-from __future__ import annotations
-
 import threading
 
 TYPE_CHECKING = False
@@ -46,9 +44,9 @@ class Item:
 
     def __init__(
         self,
-        subject: Any,
+        subject: "Any",
         *,
-        stop: Any = None,
+        stop: "Any" = None,
         timeout: float | None = 5.0,
         order: int = 0,
         name: str | None = None,
@@ -138,7 +136,7 @@ def seconds(value: object, what: str, *, zero: bool = False) -> float | None:
     return float(min(value, threading.TIMEOUT_MAX))
 
 
-def stop_of(subject: Any, stop: Any, *, each_process: bool) -> Any:
+def stop_of(subject: "Any", stop: "Any", *, each_process: bool) -> "Any":
     """Return what tells *subject* to stop, None for a callback; refuse what cannot be run."""
     is_thread = isinstance(subject, threading.Thread) or (
         callable(getattr(subject, "join", None))
@@ -165,19 +163,19 @@ def stop_of(subject: Any, stop: Any, *, each_process: bool) -> Any:
     raise TypeError(f"stop must be a callable or have set(); got {stop!r}")
 
 
-def target_of(thread: Any) -> Any:
+def target_of(thread: "Any") -> "Any":
     """Return what *thread* runs; it drops its target as it ends, and a subclass has its own run."""
     return getattr(thread, "_target", None) or getattr(type(thread), "run", None)
 
 
-def function_of(subject: Any) -> Any:
+def function_of(subject: "Any") -> "Any":
     """Return the function behind a partial, a bound method or a decorated function."""
     for attribute in ("func", "__func__", "__wrapped__"):
         subject = getattr(subject, attribute, subject)
     return subject
 
 
-def place(subject: Any) -> str:
+def place(subject: "Any") -> str:
     """Return where the code of *subject* is, as file:line; "" if that is not known."""
     code = getattr(function_of(subject), "__code__", None)
     if code is None or code.co_filename == threading.__file__:

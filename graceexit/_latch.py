@@ -6,8 +6,6 @@ handler that runs while the same thread holds that lock waits for itself for eve
 that was acquired beforehand never waits, so both classes here are one such lock.
 """
 
-from __future__ import annotations
-
 from threading import TIMEOUT_MAX, Lock
 
 

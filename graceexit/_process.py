@@ -23,8 +23,6 @@ code there, and where no thread can be started (3.12.1 after the main thread's e
 it is the exit function, after the join, that has to stop them.
 """
 
-from __future__ import annotations
-
 import _thread
 import atexit
 import os
@@ -59,7 +57,7 @@ class Process:
     """What this process knows of its own end."""
 
     def __init__(
-        self, *, clock: Callable[[], float] = monotonic, end: Callable[[int], None] = os._exit
+        self, *, clock: "Callable[[], float]" = monotonic, end: "Callable[[int], None]" = os._exit
     ) -> None:
         self._clock = clock
         self._exit = end
@@ -101,9 +99,9 @@ class Process:
     def install(
         self,
         *,
-        grace: float | EllipsisType | None = ...,
-        linger: float | EllipsisType | None = ...,
-        signals: Iterable[int] | EllipsisType = ...,
+        grace: "float | EllipsisType | None" = ...,
+        linger: "float | EllipsisType | None" = ...,
+        signals: "Iterable[int] | EllipsisType" = ...,
     ) -> None:
         """
         Install the handlers and hooks, or change how they work. The first `register` does it too.
@@ -201,7 +199,7 @@ class Process:
                 self._set_deadline()
                 self._start_ender()
 
-    def end_by(self, signum: int, frame: FrameType | None) -> None:
+    def end_by(self, signum: int, frame: "FrameType | None") -> None:
         """Do what the default action would do, after the clean-up."""
         if self._our_signal is not None:
             return
@@ -223,7 +221,7 @@ class Process:
             self._leaving = True
             self.leave(signum, frame)
 
-    def interrupt(self, signum: int, frame: FrameType | None) -> None:
+    def interrupt(self, signum: int, frame: "FrameType | None") -> None:
         """Ctrl-C during the exit: once is a notice, twice is a person who wants out."""
         now = self._clock()
         if self._waiting and not self._warned:
@@ -239,7 +237,7 @@ class Process:
             self._last_words(f"Ctrl-C: ended at once; still running: {names or 'nothing'}\n")
             _signals.die(signum)
 
-    def leave(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def leave(self, signum: int, frame: "FrameType | None") -> None:  # noqa: ARG002
         """Make the main thread leave the join, if that is asked for."""
         if self._leaving and not self._exit_functions.is_set():
             hide(_signals.Leave)
@@ -369,7 +367,7 @@ class Process:
         finally:
             self._finish()
 
-    def _wait(self, done: Callable[[], bool]) -> None:
+    def _wait(self, done: "Callable[[], bool]") -> None:
         """Wait until *done()*, for as long as the rest of the program may take."""
         warn_at = self._clock() + PATIENCE
         noticed = False  # Ctrl-C has been answered
@@ -488,7 +486,7 @@ class Process:
     def _run(self, before: float = NEVER) -> None:
         self._outcomes = self.registry._advance(before, self._deadline)
 
-    def shutdown(self) -> Report:
+    def shutdown(self) -> "Report":
         """
         Run every item now, whatever its order, without waiting for other threads.
 
@@ -611,7 +609,7 @@ def in_child() -> bool:
     return process is not None and process.parent_process() is not None
 
 
-def is_shutting_down(frame: FrameType | None) -> bool:
+def is_shutting_down(frame: "FrameType | None") -> bool:
     """Return whether *frame*, which a signal has interrupted, belongs to the interpreter's end."""
     while frame is not None:
         if frame.f_code.co_name == "_shutdown" and frame.f_globals is vars(threading):
@@ -624,7 +622,7 @@ def hide(exception: type[BaseException]) -> None:
     """Keep the interpreter from printing that it has ignored *exception*."""
     hook = sys.unraisablehook
 
-    def quiet_hook(unraisable: sys.UnraisableHookArgs, /) -> None:
+    def quiet_hook(unraisable: "sys.UnraisableHookArgs", /) -> None:
         if unraisable.exc_type is not exception:
             hook(unraisable)
 

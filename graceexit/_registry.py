@@ -6,8 +6,6 @@ lock, and `register` may be called wherever Python runs: from any thread, from a
 finalizer in the middle of another `register`, and while a signal lands.
 """
 
-from __future__ import annotations
-
 import threading
 from _thread import get_ident
 from time import monotonic
@@ -46,7 +44,7 @@ class Registry:
 
     __module__ = "graceexit"
 
-    _attend: Callable[[], object] | None = None  # called after each registration
+    _attend: "Callable[[], object] | None" = None  # called after each registration
 
     def __init__(self) -> None:
         self._reset()
@@ -68,7 +66,7 @@ class Registry:
     def __repr__(self) -> str:
         return f"<graceexit.Registry items={len(self)}>"
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -76,10 +74,10 @@ class Registry:
 
     def register(
         self,
-        subject: Thread | Callable[[], object],
+        subject: "Thread | Callable[[], object]",
         /,
         *,
-        stop: Settable | Callable[[], object] | None = None,
+        stop: "Settable | Callable[[], object] | None" = None,
         timeout: float | None = 5.0,
         order: int = 0,
         name: str | None = None,
@@ -146,7 +144,7 @@ class Registry:
             each_process: bool = ...,
         ) -> Callable[[F], F]: ...
 
-    def on_exit(self, callback: Any = None, /, **options: Any) -> Any:
+    def on_exit(self, callback: "Any" = None, /, **options: "Any") -> "Any":
         """
         Register the decorated function as a callback; it is returned unchanged.
 
@@ -158,7 +156,7 @@ class Registry:
             ValueError: As `register`.
         """
 
-        def decorator(function: Any) -> Any:
+        def decorator(function: "Any") -> "Any":
             if "stop" in options:
                 raise TypeError("stop= is for threads: write register(thread, stop=...)")
             self.register(function, **options)
@@ -192,7 +190,7 @@ class Registry:
                 forgotten = self._items.pop(known, False) or forgotten
         return forgotten
 
-    def run(self) -> Report:
+    def run(self) -> "Report":
         """
         Run every item now, in order, each with its timeout.
 
@@ -211,7 +209,7 @@ class Registry:
             self._log.flush(1.0)
         return Report(outcomes, None, monotonic() - begun)
 
-    def _advance(self, before: float = NEVER, deadline: float | None = None) -> list[Outcome]:
+    def _advance(self, before: float = NEVER, deadline: float | None = None) -> "list[Outcome]":
         """Run the items of an order below *before*; return the outcomes so far."""
         run = self._run
         if run is not None and run.is_inside(get_ident()):
@@ -246,7 +244,7 @@ class Registry:
                 self._items.pop(item, None)
         self._sweep_at = 2 * len(self._items) + 64
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: "Outcome") -> None:
         """Log an item that did not end well, and remember a thread that was left behind."""
         from graceexit._report import result_of
 

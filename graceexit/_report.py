@@ -11,8 +11,6 @@ The module is imported by `install` and not at the exit. By then its file may ha
 another version, or be out of reach after a change of user or root.
 """
 
-from __future__ import annotations
-
 import _thread
 import os
 import signal
@@ -79,7 +77,7 @@ class Report:
 
     __module__ = "graceexit"
 
-    def __init__(self, outcomes: list[Outcome], signum: int | None, seconds: float) -> None:
+    def __init__(self, outcomes: "list[Outcome]", signum: int | None, seconds: float) -> None:
         self._outcomes = outcomes
         self.pid: int = os.getpid()
         self.signum = signum
@@ -182,7 +180,7 @@ def write(text: str) -> None:
         pass  # there is nobody left to tell
 
 
-def within(timeout: float, action: Callable[[], object]) -> None:
+def within(timeout: float, action: "Callable[[], object]") -> None:
     """Do what may block for ever, such as a write to a full pipe, and wait no longer than that."""
     done = Latch()
 
@@ -207,7 +205,7 @@ def signal_name(signum: int) -> str:
         return f"signal {signum}"
 
 
-def result_of(outcome: Outcome) -> Result:
+def result_of(outcome: "Outcome") -> Result:
     """Return the result that an outcome of the runner stands for."""
     item, how, seconds, error, stack = outcome
     return Result(

@@ -15,8 +15,6 @@ subinterpreters, which abort the process if they end while a thread lives), the 
 actions itself, and only joins have a limit.
 """
 
-from __future__ import annotations
-
 import _thread
 import sys
 import threading
@@ -41,7 +39,7 @@ DAWDLE = 0.1  # seconds: a stop() that takes longer goes on by itself while the 
 NEVER = float("inf")
 
 
-def rank(item: Item) -> int:
+def rank(item: "Item") -> int:
     """Return the place of *item* in the run: by order, and threads before callbacks."""
     return 2 * item.order + (item.stop is None)
 
@@ -62,11 +60,11 @@ class Run:
 
     def __init__(
         self,
-        items: dict[Item, bool],
-        report: Callable[[Outcome], None],
+        items: "dict[Item, bool]",
+        report: "Callable[[Outcome], None]",
         *,
-        clock: Callable[[], float] = monotonic,
-        start_thread: Callable[..., int] = _thread.start_new_thread,
+        clock: "Callable[[], float]" = monotonic,
+        start_thread: "Callable[..., int]" = _thread.start_new_thread,
     ) -> None:
         self.fresh: list[Item] = []
         self.outcomes: list[Outcome] = []
@@ -92,7 +90,7 @@ class Run:
 
     # The watcher's part.
 
-    def plan(self, items: list[Item]) -> None:
+    def plan(self, items: "list[Item]") -> None:
         """Add *items*, given in the order of their registration, to what is to be run."""
         self._plan += items
         # Stable, so of equal ranks the one registered last comes first, for the next is the last.
@@ -116,7 +114,7 @@ class Run:
         """Return whether the thread *ident* is performing one of the actions."""
         return ident in self._inside
 
-    def in_progress(self) -> list[Item]:
+    def in_progress(self) -> "list[Item]":
         """Return the items that are being run at this moment."""
         running = [item for item, *_ in list(self._running.values())]
         return running + [item for item, _ in list(self._joining)]
@@ -155,7 +153,7 @@ class Run:
                 self._settle(item, "overran", self._clock() - begun, stack=stack(ident))
             self._hire()
 
-    def _end(self, action: Action) -> float:
+    def _end(self, action: "Action") -> float:
         """Return the time at which *action* is left behind."""
         _, _, begun, timeout = action
         end = NEVER if timeout is None else begun + timeout
@@ -207,7 +205,7 @@ class Run:
                 self._judge(item, now - begun, error or self._errors.pop(item, None), ended=ended)
         return True
 
-    def _perform(self, action: Action, now: float) -> bool:
+    def _perform(self, action: "Action", now: float) -> bool:
         """Perform *action*; return whether it came to its end."""
         item, verb, _, _ = action
         if verb == "call":
@@ -222,7 +220,7 @@ class Run:
         return True
 
     def _judge(
-        self, item: Item, seconds: float, error: BaseException | None, *, ended: bool | None
+        self, item: "Item", seconds: float, error: BaseException | None, *, ended: bool | None
     ) -> None:
         """Settle how *item* ended, which was performed in time."""
         if error is not None:
@@ -233,7 +231,7 @@ class Run:
             where = stack(getattr(item.subject, "ident", None))
             self._settle(item, "overran", seconds, stack=where)
 
-    def _next(self, now: float) -> Action | None:
+    def _next(self, now: float) -> "Action | None":
         """Return the action that is to be performed next; None if there is none."""
         while True:
             if self._telling:
@@ -256,7 +254,7 @@ class Run:
             else:
                 return found, "call", now, found.timeout
 
-    def _claim_next(self) -> Item | None:
+    def _claim_next(self) -> "Item | None":
         """Take the item that is next out of the registry; return None if there is none."""
         while self.fresh:
             item = self.fresh.pop(0)
@@ -275,7 +273,7 @@ class Run:
 
     def _settle(
         self,
-        item: Item,
+        item: "Item",
         how: str,
         seconds: float,
         error: BaseException | None = None,
@@ -293,7 +291,7 @@ def is_main_interpreter() -> bool:
     return ask is None or bool(ask())
 
 
-def run_coroutine(coroutine: CoroutineType[object, object, object]) -> None:
+def run_coroutine(coroutine: "CoroutineType[object, object, object]") -> None:
     """Run what an async callback has returned, in a loop of its own."""
     import asyncio
 

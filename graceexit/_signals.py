@@ -18,8 +18,6 @@ Decisions:
 * Windows has no SIGURG, `siginterrupt` or `pthread_kill`: what needs them is left out there.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import time
@@ -73,11 +71,11 @@ class Handler:
 
     __slots__ = ("owner", "previous")
 
-    def __init__(self, owner: Owner, previous: Any) -> None:
+    def __init__(self, owner: "Owner", previous: "Any") -> None:
         self.owner = owner
         self.previous = previous
 
-    def __call__(self, signum: int, frame: FrameType | None) -> object:
+    def __call__(self, signum: int, frame: "FrameType | None") -> object:
         """Handle *signum*."""
         live = self.owner.is_live()
         if live:
@@ -96,14 +94,14 @@ class Handler:
 class Handlers:
     """The signal handlers of one process, and the way back."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: "Owner") -> None:
         self.owner = owner
         self.signals: tuple[int, ...] = ()
         self._layers: list[tuple[int, Handler]] = []  # in the order in which they were installed
         self._taken: list[tuple[int, Any]] = []  # what stood there before the exit began
         self._real: Callable[[int], None] | None = None  # what our raise_signal has replaced
 
-    def install(self, signals: Iterable[int]) -> None:
+    def install(self, signals: "Iterable[int]") -> None:
         """Go in front of the handler of each signal; one no longer wanted is given back."""
         self._give_back_layers(keep=set(signals))
         self.signals = tuple(signals)
@@ -137,7 +135,7 @@ class Handlers:
         while self._taken:
             set_handler(*self._taken.pop())
 
-    def _take(self, signum: int, handler: Any) -> None:
+    def _take(self, signum: int, handler: "Any") -> None:
         previous = getsignal(signum)
         if previous is not None and set_handler(signum, handler):
             self._taken.append((signum, previous))
@@ -178,7 +176,7 @@ class Handlers:
         (self._real or real_raise_signal)(signalnum)
 
 
-def set_handler(signum: int, handler: Any) -> bool:
+def set_handler(signum: int, handler: "Any") -> bool:
     """Set the handler; return whether that is possible: on the main thread, for this signal."""
     try:
         signal.signal(signum, handler)
@@ -201,7 +199,7 @@ def interrupt_main(signum: int | None) -> bool:
     return True
 
 
-def checked(signals: Iterable[int]) -> tuple[int, ...]:
+def checked(signals: "Iterable[int]") -> tuple[int, ...]:
     """Return *signals* as a tuple if each can have a handler."""
     rule = "signals must be signal numbers such as (signal.SIGTERM, signal.SIGINT)"
     if isinstance(signals, str) or not hasattr(signals, "__iter__"):
@@ -218,8 +216,8 @@ def checked(signals: Iterable[int]) -> tuple[int, ...]:
 def die(
     signum: int,
     *,
-    kill: Callable[[int, int], None] = os.kill,
-    end: Callable[[int], Any] = os._exit,
+    kill: "Callable[[int, int], None]" = os.kill,
+    end: "Callable[[int], Any]" = os._exit,
 ) -> None:
     """
     End the process by *signum*, so that its parent sees that signal as the cause of death.
