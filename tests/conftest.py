@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,6 +82,18 @@ def scenario(program: Callable[..., Program]) -> Callable[..., Program]:
     ) -> Program:
         path = TESTS / "scenarios" / f"{name}.py"
         return program(python, path, *args, env=env, cwd=path.parent, limit=limit)
+
+    return start
+
+
+@pytest.fixture
+def script(program: Callable[..., Program], tmp_path: Path) -> Callable[..., Program]:
+    """Start a program of a few lines, given as text: `script("print(1)", "an argument")`."""
+
+    def start(source: str, *args: object, env: dict[str, str | None] | None = None) -> Program:
+        path = tmp_path / "script.py"
+        path.write_text(dedent(source), encoding="utf-8")
+        return program(sys.executable, path, *args, env=env, cwd=tmp_path)
 
     return start
 

@@ -1,0 +1,377 @@
+"""What `install` puts in place, where it keeps its hands off, and how all of it is taken back."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+
+import pytest
+from harness import INLINE, NO_THREADS_AT_THE_END, steps
+
+import graceexit
+from graceexit import _process
+
+SIGTERM = signal.SIGTERM
+
+
+def test_importing_it_installs_nothing_and_imports_next_to_nothing(script):
+    """Handlers, threads and descriptors stay as they were, and so do the modules."""
+    show = script(
+        """
+        import atexit, os, signal, sys, threading
+
+        def state():
+            handlers = [signal.getsignal(signum) for signum in signal.valid_signals()]
+            return handlers, signal.raise_signal, threading.active_count(), os.listdir("/dev/fd")
+
+        modules, before = set(sys.modules), state()
+        import graceexit
+        print([name for name in set(sys.modules) - modules if "graceexit" not in name])
+        print(state() == before, sys.unraisablehook is sys.__unraisablehook__)
+        """,
+    )
+    assert show.finish() == (["[]", "True True"], 0)
+
+
+def test_at_rest_there_is_no_thread_no_descriptor_no_timer_and_no_wake_up(script):
+    """What is registered waits in a dict; the process sleeps as it did."""
+    show = script(
+        """
+        import os, signal, sys, threading
+        import graceexit, faulthandler
+
+        def state():
+            tasks = os.listdir("/proc/self/task") if os.path.exists("/proc/self/task") else []
+            timer = [signal.getitimer(which) for which in range(3)]
+            wakeup = signal.set_wakeup_fd(-1)
+            return threading.active_count(), len(tasks), os.listdir("/dev/fd"), timer, wakeup
+
+        before = state()
+        graceexit.on_exit(lambda: print("closed"))
+        graceexit.install()
+        print(state() == before)
+        """
+    )
+    lines, status = show.finish()
+    assert (steps(lines), status) == (["True", "closed"], 0)
+
+
+def test_off_the_main_thread_the_hooks_are_installed_and_the_handlers_left_out(script):
+    """Items run at the end; a signal kills as it would have."""
+    source = """
+        import sys, threading, time
+        import graceexit
+
+        install = threading.Thread(target=graceexit.on_exit, args=[lambda: print("closed")])
+        install.start()
+        install.join()
+        print("ready")
+        while sys.argv[1:]:
+            time.sleep(0.01)
+        """
+    lines, status = script(source).finish()
+    assert (steps(lines), status) == (["ready", "closed"], 0)
+    terminated = script(source, "waits")
+    terminated.wait_for("ready")
+    terminated.send(SIGTERM)
+    assert terminated.finish() == ([], -SIGTERM)
+
+
+def test_an_ignored_signal_stays_ignored_and_ctrl_c_stays_pythons(script):
+    """Somebody wants it so; asyncio looks for exactly `default_int_handler`."""
+    ignoring = script(
+        """
+        import asyncio, os, signal, sys
+        import graceexit
+
+        sys.excepthook = lambda kind, *_: print(kind.__name__)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        graceexit.on_exit(lambda: print("closed"))
+        os.kill(os.getpid(), signal.SIGTERM)
+        print(signal.getsignal(signal.SIGTERM) == signal.SIG_IGN)
+        print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+
+        async def main():
+            print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+            os.kill(os.getpid(), signal.SIGINT)
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                print("cancelled")
+                raise
+
+        asyncio.run(main())
+        """
+    )
+    ignoring.wait_for("True")
+    ignoring.wait_for("True")
+    lines, status = ignoring.finish()
+    own_handler = sys.version_info >= (3, 11)  # asyncio's, since then
+    cancelled = ["cancelled"] if own_handler else []
+    assert steps(lines) == [str(not own_handler), *cancelled, "KeyboardInterrupt", "closed"]
+    assert status == -signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    ("handler", "status"), [("sys.exit(4)", 4), ("ending.append(1)", 0), ("1 / 0", 1)]
+)
+@pytest.mark.parametrize("when", ["before", "after", "after, then install"])
+def test_a_handler_of_the_program_is_called_and_decides_how_to_end(script, when, handler, status):
+    """Whatever it raises goes through; graceexit in front of it notes the signal first."""
+    running = script(
+        f"""
+        import signal, sys, time
+        import graceexit
+
+        ending = []
+
+        def handler(signum, frame):
+            print("handled", graceexit.exiting.signum)
+            {handler}
+
+        when = sys.argv[1]
+        sys.excepthook = lambda kind, *_: print(kind.__name__)
+        if when == "before":
+            signal.signal(signal.SIGTERM, handler)
+        graceexit.on_exit(lambda: print("closed"))
+        if when != "before":
+            signal.signal(signal.SIGTERM, handler)
+        if when == "after, then install":
+            graceexit.install()
+        print("ready")
+        while not ending:
+            time.sleep(0.01)
+        """,
+        when,
+    )
+    running.wait_for("ready")
+    running.send(SIGTERM)
+    lines, ended = running.finish()
+    noted = "None" if when == "after" else "15"
+    raised = ["ZeroDivisionError"] if status == 1 else []
+    assert (steps(lines), ended) == ([f"handled {noted}", *raised, "closed"], status)
+
+
+def test_only_the_signals_given_are_handled_and_one_no_longer_given_is_given_back(script):
+    """The process dies of a signal that it was told about, after its items."""
+    source = """
+        import signal, sys, time
+        import graceexit
+
+        graceexit.install(signals=(signal.SIGHUP, signal.SIGTERM))
+        graceexit.install(signals=[signal.SIGHUP])
+        graceexit.on_exit(lambda: print("closed"))
+        print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+        print("ready")
+        while True:
+            time.sleep(0.01)
+        """
+    for signum, expected in ((signal.SIGHUP, ["closed"]), (SIGTERM, [])):
+        running = script(source)
+        running.wait_for("True")
+        running.wait_for("ready")
+        running.send(signum)
+        lines, status = running.finish()
+        assert (steps(lines), status) == (expected, -signum)
+
+
+UNINSTALL = """
+    import signal, sys, time
+    import graceexit
+
+    def state():
+        return [signal.getsignal(s) for s in signal.valid_signals()], signal.raise_signal
+
+    then, before = sys.argv[1], state()
+    graceexit.on_exit(lambda: print("closed"))
+    installed = state()
+    graceexit.install()
+    print(state() == installed != before)
+    if then == "from behind":
+        ours = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda *args: (print("in front"), ours(*args)))
+    graceexit.uninstall()
+    graceexit.uninstall()
+    print(state() == before)
+    if then == "anew":
+        graceexit.on_exit(lambda: print("closed too"))
+    print("ready")
+    while then != "end":
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "put_back", "expected", "status"),
+    [
+        ("end", True, [], 0),
+        ("signal", True, [], -SIGTERM),
+        ("anew", True, ["closed too", "closed"], -SIGTERM),
+        ("from behind", False, ["in front"], -SIGTERM),
+    ],
+)
+def test_uninstall_puts_everything_back_until_the_next_register(
+    script, then, put_back, expected, status
+):
+    """Items stay registered; a handler that somebody has gone in front of only passes it on."""
+    running = script(UNINSTALL, then)
+    running.wait_for("ready")
+    assert running.lines == ["True", str(put_back), "ready"]
+    if then != "end":
+        running.send(SIGTERM)
+    lines, ended = running.finish()
+    assert (steps(lines), ended) == (expected, status)
+
+
+BAD = [
+    ({"grace": 0}, ValueError, "grace must be seconds above zero, or None for no limit; got 0"),
+    ({"grace": -1}, ValueError, "grace must be seconds above zero, or None for no limit; got -1"),
+    ({"grace": float("nan")}, ValueError, "got nan"),
+    ({"grace": float("inf")}, ValueError, "got inf"),
+    ({"grace": "5"}, TypeError, "got '5'"),
+    ({"grace": True}, TypeError, "got True"),
+    ({"linger": -1}, ValueError, "linger must be seconds from zero, or None for no limit; got -1"),
+    ({"linger": "x"}, TypeError, "linger must be seconds from zero, or None for no limit; got 'x'"),
+    ({"signals": "SIGTERM"}, TypeError, "signals must be signal numbers such as"),
+    ({"signals": 15}, TypeError, "got 15"),
+    ({"signals": [True]}, TypeError, "got True"),
+    ({"signals": ["SIGTERM"]}, TypeError, "got 'SIGTERM'"),
+    ({"signals": [9999]}, ValueError, "no handler can be set for 9999"),
+    ({"signals": [signal.SIGKILL]}, ValueError, "no handler can be set for"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), BAD)
+def test_install_refuses_what_makes_no_sense_before_it_changes_anything(arguments, error, message):
+    """The message names the argument, the rule and what was given."""
+    with pytest.raises(error, match=re.escape(message)):
+        graceexit.install(**arguments)
+    assert not _process.own.is_live()
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-3", "nan"])
+def test_a_grace_in_the_environment_that_makes_no_sense_is_named(monkeypatch, text):
+    """It is refused where graceexit is installed, by the variable's name."""
+    monkeypatch.setenv("GRACEEXIT_GRACE", text)
+    with pytest.raises(
+        ValueError, match=f"GRACEEXIT_GRACE must be seconds above zero; got '{text}'"
+    ):
+        graceexit.install()
+    assert not _process.own.is_live()
+
+
+def test_the_wrapper_of_raise_signal_runs_the_items_before_the_death(script):
+    """What a server does that restores the default action; a second SIGTERM does not cut it."""
+    server = script(
+        """
+        import os, signal
+        import graceexit
+
+        def closing():
+            os.kill(os.getpid(), signal.SIGTERM)
+            print("closing")
+
+        graceexit.on_exit(lambda: print("closed"))
+        graceexit.on_exit(closing)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+        """
+    )
+    assert server.finish() == (["closing", "closed"], -SIGTERM)
+
+
+def test_raise_signal_is_otherwise_what_it_was(script):
+    """Signals that are not ours, that have a handler, or that another thread raises."""
+    server = script(
+        """
+        import signal, threading
+        import graceexit
+
+        graceexit.install()
+        print(graceexit.on_exit(print) is print)
+        signal.signal(signal.SIGUSR1, lambda *_: print("a handler"))
+        signal.raise_signal(signal.SIGUSR1)
+        signal.signal(signal.SIGTERM, lambda *_: print("another"))
+        signal.raise_signal(signal.SIGTERM)
+        try:
+            signal.raise_signal(9999)
+        except (OSError, ValueError):
+            print("refused")
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        thread = threading.Thread(target=signal.raise_signal, args=[signal.SIGTERM])
+        thread.start()
+        thread.join()
+        """
+    )
+    assert server.finish() == (["True", "a handler", "another", "refused"], -SIGTERM)
+
+
+REFUSING = """
+    import _thread, signal, sys, threading, time
+
+    refused = []
+
+    def unless_refused(start):
+        def start_thread(*args, **options):
+            if refused:
+                raise RuntimeError("can't start new thread")
+            return start(*args, **options)
+        return start_thread
+
+    _thread.start_new_thread = unless_refused(_thread.start_new_thread)
+    threading._start_new_thread = _thread.start_new_thread
+    if sys.version_info >= (3, 13):
+        threading._start_joinable_thread = unless_refused(threading._start_joinable_thread)
+
+    import graceexit
+
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: (stop.wait(), print("stopped")))
+    thread.start()
+    graceexit.register(thread, stop=stop)
+    graceexit.on_exit(lambda: print("closed"))
+    graceexit.on_exit(lambda: print("closed first"), order=-1)
+    graceexit.on_exit(lambda: print("closed last"), order=1)
+    refused.append(True)
+    print("ready")
+    while sys.argv[1] == "signal":
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize(("ends", "status"), [("end", 0), ("signal", -SIGTERM)])
+def test_where_no_thread_can_be_started_the_items_run_on_the_main_thread(script, ends, status):
+    """In the same order, without a timeout of their own, and that is said."""
+    refused = script(REFUSING, ends)
+    refused.wait_for("ready")
+    if ends == "signal":
+        refused.send(SIGTERM)
+    lines, ended = refused.finish()
+    items = ["closed first", "stopped", "closed", "closed last"]
+    assert [line for line in lines if line != INLINE] == items
+    assert (lines.count(INLINE), ended) == (1, status)
+
+
+def test_a_subinterpreter_runs_its_items_at_its_end(script):
+    """It has no handlers and may not leave a thread, and the process goes on after it."""
+    outer = script(
+        """
+        import graceexit
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+
+        graceexit.on_exit(lambda: print("closed outside"))
+        source = "import graceexit; graceexit.on_exit(lambda: print('closed'))"
+        inner = interpreters.create()
+        interpreters.run_string(inner, source)
+        interpreters.destroy(inner)
+        print("destroyed")
+        """
+    )
+    lines, status = outer.finish()
+    expected = ["closed", "destroyed", "closed outside"]
+    assert [line for line in lines if line != INLINE] == expected
+    assert (lines.count(INLINE), status) == (1 + NO_THREADS_AT_THE_END, 0)
