@@ -110,6 +110,13 @@ class Item:
         except Exception:  # such as that of a Process that another process has started
             return False
 
+    def is_for(self, subject: object) -> bool:
+        """Return whether the subject is equal to *subject*, as two bound methods may be."""
+        try:
+            return self.subject is subject or bool(self.subject == subject)
+        except Exception:  # comparing is anybody's code
+            return False
+
     def tell(self) -> None:
         """Tell the thread to stop."""
         if self.stop is not None:

@@ -186,7 +186,7 @@ class Registry:
             raise TypeError(f"expected an Item, a thread or a callback; got {item!r}")
         forgotten = False
         for known in list(self._items):
-            if known.subject is item or known.subject == item:
+            if known.is_for(item):
                 forgotten = self._items.pop(known, False) or forgotten
         return forgotten
 

@@ -167,12 +167,14 @@ class Run:
         """Be a helper: work until nothing is left to do or this helper is left behind."""
         self._helper = ident = _thread.get_ident()
         self._inside.add(ident)
+        at_work = True
         try:
-            if self._work():
-                self._helper = None
-                self._bell.ring()
+            at_work = self._work()
         finally:
             self._inside.discard(ident)
+            if at_work:  # or an error in the work itself: nobody else is going to say so
+                self._helper = None
+                self._bell.ring()
 
     def _work(self) -> bool:
         """Perform one action after the other; return whether all were, and by this helper."""
@@ -258,7 +260,7 @@ class Run:
         """Take the item that is next out of the registry; return None if there is none."""
         while self.fresh:
             item = self.fresh.pop(0)
-            if any(item.subject == done.subject for done, *_ in self.outcomes):
+            if any(done.is_for(item.subject) for done, *_ in self.outcomes):
                 if self._items.pop(item, False):
                     self._settle(item, "not run", 0.0)
             elif self._plan and rank(item) > rank(self._plan[-1]):

@@ -109,15 +109,20 @@ def _nothing_is_left() -> Iterator[None]:
     """Handlers, threads and the process's registry are after each test what they were before."""
     handlers = {signum: signal.getsignal(signum) for signum in SIGNALS}
     raise_signal = signal.raise_signal
-    threads = set(threading.enumerate())
+    threads = _threads()
     registered = _registered()
     yield
-    for thread in set(threading.enumerate()) - threads:
+    for thread in _threads() - threads:
         thread.join(LIMIT)
     assert {signum: signal.getsignal(signum) for signum in SIGNALS} == handlers
     assert signal.raise_signal is raise_signal
-    assert set(threading.enumerate()) <= threads
+    assert _threads() <= threads
     assert _registered() == registered
+
+
+def _threads() -> set[threading.Thread]:
+    """Return the threads, without the stand-ins for raw ones, which may outlive those."""
+    return {one for one in threading.enumerate() if not isinstance(one, threading._DummyThread)}
 
 
 def _registered() -> int:

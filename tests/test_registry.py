@@ -1,0 +1,442 @@
+"""What can be registered, what is refused, and what one run of a registry does."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import multiprocessing
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+
+import pytest
+
+import graceexit
+from graceexit import Item, Registry
+
+
+@pytest.fixture
+def registry():
+    """Return an empty registry of the test's own."""
+    return Registry()
+
+
+def outcomes(report):
+    """Return what the report says of each item."""
+    return [(result.name, result.outcome) for result in report.results]
+
+
+def nothing():
+    """Be a callback that does nothing."""
+
+
+class Ended:
+    """Something like a thread, that has ended."""
+
+    ident = 1
+    name = "ended"
+
+    def is_alive(self):
+        """Return that it is over."""
+        return False
+
+    def join(self, timeout=None):
+        """Return at once."""
+
+
+# What is refused.
+
+IDLE = threading.Thread(name="idle")
+REFUSED = [
+    (7, {}, TypeError, "expected a thread (join, is_alive) or a callback; got 7"),
+    (None, {}, TypeError, "got None"),
+    (IDLE, {}, TypeError, "needs stop=, which tells it to end: a callable, or an object with set"),
+    (IDLE, {"stop": 7}, TypeError, "stop must be a callable or have set(); got 7"),
+    (IDLE, {"stop": nothing, "each_process": True}, TypeError, "each_process= is for callbacks"),
+    (nothing, {"stop": nothing}, TypeError, "stop= is for threads"),
+    (nothing, {"timeout": 0}, ValueError, "timeout must be seconds above zero, or None for no li"),
+    (nothing, {"timeout": -1.5}, ValueError, "got -1.5"),
+    (nothing, {"timeout": float("nan")}, ValueError, "got nan"),
+    (nothing, {"timeout": float("inf")}, ValueError, "got inf"),
+    (nothing, {"timeout": "5"}, TypeError, "got '5'"),
+    (nothing, {"timeout": True}, TypeError, "got True"),
+    (nothing, {"order": 1.0}, TypeError, "order must be an int; got 1.0"),
+    (nothing, {"order": True}, TypeError, "order must be an int; got True"),
+    (nothing, {"name": 7}, TypeError, "name must be a str or None; got 7"),
+    (nothing, {"each_process": 1}, TypeError, "each_process must be True or False; got 1"),
+]
+
+
+@pytest.mark.parametrize(("subject", "options", "error", "message"), REFUSED)
+def test_bad_input_is_refused_and_nothing_is_lost(registry, subject, options, error, message):
+    """The message says what was given and what was expected; the registry is as it was."""
+    registry.register(nothing)
+    with pytest.raises(error, match=re.escape(message)):
+        registry.register(subject, **options)
+    with pytest.raises(error, match=re.escape(message)):
+        graceexit.register(subject, **options)
+    assert len(registry) == 1
+
+
+def test_a_popen_is_refused_with_what_to_write_instead(registry):
+    """It has `terminate` and `wait`, but no `join`."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        with pytest.raises(TypeError, match=re.escape("write on_exit(p.terminate)")):
+            registry.register(process)
+
+
+def test_on_exit_refuses_stop_and_returns_the_function_unchanged(registry):
+    """With options and without."""
+    assert registry.on_exit(nothing) is nothing
+    assert registry.on_exit(timeout=2, order=1, name="the pool")(nothing) is nothing
+    with pytest.raises(TypeError, match=re.escape("stop= is for threads: write register(thread")):
+        registry.on_exit(stop=nothing)(nothing)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tiemout'"):
+        registry.on_exit(tiemout=2)(nothing)
+    assert outcomes(registry.run()) == [("nothing", "done"), ("the pool", "done")]
+
+
+def test_unregister_forgets_an_item_or_every_registration_of_a_subject(registry):
+    """What could never have been registered is refused; what is not there is no error."""
+    item = registry.register(nothing)
+    registry.register(nothing)
+    registry.register(IDLE, stop=nothing)
+    assert registry.unregister(item)
+    assert not registry.unregister(item)
+    registry.register(nothing)
+    assert registry.unregister(nothing)
+    assert not registry.unregister(nothing)
+    assert registry.unregister(IDLE)
+    assert len(registry) == 0
+    with pytest.raises(TypeError, match="expected an Item, a thread or a callback; got 7"):
+        registry.unregister(7)
+
+
+def test_bound_methods_are_equal_and_whoever_cannot_be_compared_is_not(registry):
+    """`unregister(pool.close)` finds what `register(pool.close)` has registered."""
+
+    class Incomparable:
+        __hash__ = None
+
+        def __eq__(self, other):
+            raise ValueError("compare me not")
+
+        def __call__(self):
+            """Do nothing."""
+
+    assert registry.on_exit(registry.__len__) == registry.__len__
+    odd = Incomparable()
+    registry.register(odd)
+    assert registry.unregister(registry.__len__)
+    assert registry.unregister(odd)
+    assert not registry.unregister(odd)
+
+
+# What a run does.
+
+
+def test_a_run_empties_the_registry_and_it_can_be_used_again(registry):
+    """The report says what was run; a `with` block runs at its end, whatever ends it."""
+    calls = []
+    registry.register(functools.partial(calls.append, 1))
+    assert len(registry) == 1
+    assert repr(registry) == "<graceexit.Registry items=1>"
+    assert registry.run().ok
+    assert (calls, len(registry), registry.run().results) == ([1], 0, [])
+
+    def fail():
+        with registry as same:
+            same.register(functools.partial(calls.append, 2))
+            raise OSError
+
+    with pytest.raises(OSError, match="^$"):
+        fail()
+    assert calls == [1, 2]
+
+
+def test_what_an_item_raises_is_kept_and_the_next_one_runs(registry):
+    """SystemExit and KeyboardInterrupt too; each error is in its result."""
+    errors = [ValueError("no pool"), SystemExit(3), KeyboardInterrupt(), GeneratorExit()]
+
+    def fail(error):
+        raise error
+
+    for error in reversed(errors):
+        registry.register(functools.partial(fail, error))
+    report = registry.run()
+    assert [result.error for result in report.results] == errors
+    assert {result.outcome for result in report.results} == {"failed"}
+    assert not report.ok
+
+
+def test_a_stop_that_raises_fails_its_thread_which_is_joined_all_the_same(registry):
+    """A thread that ends nevertheless has been waited for."""
+    flag = threading.Event()
+
+    def stop():
+        flag.set()
+        raise OSError("cannot tell")
+
+    thread = threading.Thread(target=flag.wait)
+    thread.start()
+    registry.register(thread, stop=stop)
+    (result,) = registry.run().results
+    assert (result.kind, result.outcome, str(result.error)) == ("thread", "failed", "cannot tell")
+    assert not thread.is_alive()
+
+
+def test_an_item_that_overruns_is_left_behind_with_its_stack(registry):
+    """The next one runs at once; so does one behind a thread that does not stop."""
+    release = threading.Event()
+
+    def stuck_in_here():
+        release.wait()
+
+    thread = threading.Thread(target=stuck_in_here, name="stubborn")
+    thread.start()
+    registry.register(nothing, order=1)
+    registry.register(stuck_in_here, timeout=0.1, order=1)
+    registry.register(thread, stop=nothing, timeout=0.1)
+    report = registry.run()
+    assert outcomes(report) == [
+        ("stubborn", "overran"),
+        (stuck_in_here.__qualname__, "overran"),
+        ("nothing", "done"),
+    ]
+    for result in report.results[:2]:
+        assert 0.1 <= result.seconds < 5
+        assert "release.wait()" in result.stack
+        assert re.fullmatch(r".*test_registry\.py:\d+", result.where)
+        assert "overran: left behind after 0.1" in str(result)
+    release.set()
+    thread.join()
+
+
+def test_threads_that_never_ran_or_have_ended_need_no_waiting(registry):
+    """One that was never started is told to stop all the same; one that has ended is forgotten."""
+    told = []
+    ended = threading.Thread(target=nothing)
+    ended.start()
+    ended.join()
+    timer = threading.Timer(60, nothing)
+    timer.start()
+    registry.register(ended, stop=lambda: told.append("ended"))
+    registry.register(threading.Thread(), stop=lambda: told.append("never started"), name="idle")
+    registry.register(timer, stop=timer.cancel, name="timer")
+    assert sorted(outcomes(registry.run())) == [("idle", "done"), ("timer", "done")]
+    assert told == ["never started"]
+
+
+def test_a_process_of_multiprocessing_is_a_thread_here(registry):
+    """It has `join`, `is_alive`, and something that tells it to stop."""
+    process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=[60])
+    process.start()
+    registry.register(process, stop=process.terminate, timeout=30, name="child")
+    assert outcomes(registry.run()) == [("child", "done")]
+    assert process.exitcode == -signal.SIGTERM
+    process.close()
+
+
+def test_threads_that_have_ended_do_not_pile_up(registry):
+    """A process may register a million short-lived threads and does not grow."""
+    for _ in range(10_000):
+        registry.register(Ended(), stop=nothing)
+    registry.register(nothing)
+    assert len(registry) <= 64 + 1
+
+
+def test_one_thread_runs_every_callback_in_time_and_an_async_one_in_its_loop(registry):
+    """An item costs no thread; it runs on a helper, not on the thread that runs the registry."""
+    idents = set()
+
+    async def coroutine():
+        idents.add(threading.get_ident())
+
+    for _ in range(500):
+        registry.register(lambda: idents.add(threading.get_ident()))
+    registry.register(coroutine)
+    assert registry.run().ok
+    assert len(idents) == 1
+    assert threading.get_ident() not in idents
+
+
+def test_what_is_registered_during_a_run_is_run_in_it_once(registry):
+    """Also of an order that is over; a subject that has been run is not run again."""
+    calls = []
+
+    def first():
+        calls.append("first")
+        registry.register(second, order=-3)
+        registry.register(first)
+
+    def second():
+        calls.append("second")
+        registry.register(third, order=7)
+        registry.unregister(never)
+
+    def third():
+        calls.append("third")
+
+    def never():
+        calls.append("never")
+
+    registry.register(never, order=5)
+    registry.register(first)
+    report = registry.run()
+    assert calls == ["first", "second", "third"]
+    assert [result.outcome for result in report.results] == ["done", "not run", "done", "done"]
+    assert str(report.results[1]).endswith("not run")
+
+
+def test_an_item_that_cannot_be_compared_does_not_hold_up_the_others(registry):
+    """Each subject that is registered late is compared with those that have been run."""
+
+    class Incomparable:
+        __hash__ = None
+
+        def __eq__(self, other):
+            raise ValueError("compare me not")
+
+        def __call__(self):
+            registry.register(nothing)
+            registry.register(self, name="the same")
+
+    registry.register(Incomparable(), name="odd")
+    assert outcomes(registry.run()) == [
+        ("odd", "done"),
+        ("the same", "not run"),
+        ("nothing", "done"),
+    ]
+
+
+def test_an_error_of_the_runner_itself_ends_the_run_and_the_rest_runs_next(registry, monkeypatch):
+    """Whoever waits for the run is not kept waiting for ever."""
+    calls = []
+    registry.register(lambda: calls.append("rest"), order=1)
+    registry.register(nothing)
+
+    def broken(self, subject):
+        raise MemoryError
+
+    def register_late():
+        registry.register(nothing)
+
+    registry.register(register_late)
+    raised = []
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", lambda error: raised.append(error.exc_type))
+        patch.setattr(Item, "is_for", broken)
+        registry.run()
+    assert (raised, calls) == ([MemoryError], [])
+    registry.run()
+    assert calls == ["rest"]
+
+
+def test_a_second_run_waits_for_the_first_and_one_inside_an_item_returns_at_once(registry):
+    """Each item runs once, whoever runs them."""
+    begun, go_on = threading.Event(), threading.Event()
+    reports = {}
+
+    def item():
+        reports["inside"] = registry.run()
+        begun.set()
+        assert go_on.wait(30)
+
+    registry.register(item)
+    first = threading.Thread(target=lambda: reports.update(first=registry.run()))
+    first.start()
+    assert begun.wait(30)
+    second = threading.Thread(target=lambda: reports.update(second=registry.run()))
+    second.start()
+    second.join(0.1)
+    assert second.is_alive()
+    go_on.set()
+    first.join()
+    second.join()
+    assert reports["inside"].results == reports["second"].results == []
+    assert [result.outcome for result in reports["first"].results] == ["done"]
+
+
+def test_registering_is_safe_from_many_threads_and_from_finalizers(registry):
+    """Every item whose `register` has returned runs once, unless it was unregistered."""
+    calls = []
+    counts = range(500)
+
+    def work(number):
+        for count in counts:
+            registry.register(functools.partial(calls.append, (number, count)))
+            if count % 2:
+                assert registry.unregister(registry.register(nothing))
+
+    class Finalized:
+        """Registers as it is collected, perhaps in the middle of another `register`."""
+
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            registry.register(functools.partial(calls.append, ("finalizer", id(self))))
+
+    threads = [threading.Thread(target=work, args=[number]) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for _ in range(200):
+        weakref.finalize(Finalized(), registry.register, functools.partial(calls.append, "weak"))
+    for thread in threads:
+        thread.join()
+    gc.collect()
+    report = registry.run()
+    assert report.ok
+    assert sorted(call for call in calls if call[0] in range(8)) == [
+        (number, count) for number in range(8) for count in counts
+    ]
+    assert sum(call[0] == "finalizer" for call in calls) == calls.count("weak") == 200
+
+
+# What an item says of itself.
+
+
+class Named(threading.Thread):
+    """A thread with a `run` of its own."""
+
+    def run(self):
+        """Do nothing."""
+
+
+def test_an_item_is_named_by_its_name_its_thread_or_its_function(registry):
+    """And placed by where its code is defined, if that is known."""
+    here = __file__
+
+    def line(function):
+        return f"{here}:{function.__code__.co_firstlineno}"
+
+    named = Named(name="flusher")
+    assert [
+        (item.name, item.kind, item.where)
+        for item in (
+            registry.register(nothing),
+            registry.register(nothing, name="the pool"),
+            registry.register(functools.partial(functools.partial(nothing))),
+            registry.register(Ended().is_alive),
+            registry.register([].clear),
+            registry.register(int),
+            registry.register(named, stop=nothing),
+            registry.register(threading.Thread(target=nothing, name="t"), stop=nothing),
+        )
+    ] == [
+        ("nothing", "callback", line(nothing)),
+        ("the pool", "callback", line(nothing)),
+        ("nothing", "callback", line(nothing)),
+        ("Ended.is_alive", "callback", line(Ended.is_alive)),
+        ("list.clear", "callback", ""),
+        ("int", "callback", ""),
+        ("flusher", "thread", line(Named.run)),
+        ("t", "thread", line(nothing)),
+    ]
+    assert repr(registry.register(nothing)) == (
+        f"<graceexit.Item callback nothing {line(nothing)}>"
+    )
