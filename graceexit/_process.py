@@ -380,7 +380,7 @@ class Process:
             if self._warned and not noticed:
                 noticed = True
                 self._say_waiting(
-                    f"Ctrl-C: at most {left:.3g} s more for", "press again to end now"
+                    f"Ctrl-C: at most {left:.1f} s more for", "press again to end now"
                 )
             elif left == NEVER and until_warning == 0:
                 warn_at = NEVER
