@@ -13,8 +13,17 @@ method, how = sys.argv[1:]
 
 
 def initialize(both):
+    global all_at_work
+    all_at_work = both
     graceexit.on_exit(lambda: print("worker closed"))
     both.wait()
+
+
+def spin(_):
+    """Run Python code without end: Python may lose a signal that comes as the thread blocks."""
+    all_at_work.wait()
+    while True:
+        pass
 
 
 def work(_):
@@ -36,6 +45,9 @@ if __name__ == "__main__":
         both = context.Barrier(3)
         pool = context.Pool(2, initialize, (both,))
         both.wait()
+        if how == "terminate":
+            pool.map_async(spin, range(2), chunksize=1)
+            both.wait()
         getattr(pool, how)()
         pool.join()
     print("joined")
