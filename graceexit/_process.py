@@ -82,6 +82,7 @@ class Process:
         self._joining = False  # a thread joins the others and rings the bell
         self._inline = False  # there is no ender, for no thread can be started
         self._leaving = False  # the main thread is to leave its join
+        self._in_hook = False  # it is not in the join yet
         self._to_start = threading.Lock()  # taken by whoever starts the ender
         self._bell = Bell()  # wakes the ender
         self._main_ended = Latch()
@@ -239,7 +240,7 @@ class Process:
 
     def leave(self, signum: int, frame: "FrameType | None") -> None:  # noqa: ARG002
         """Make the main thread leave the join, if that is asked for."""
-        if self._leaving and not self._exit_functions.is_set():
+        if self._leaving and not self._in_hook and not self._exit_functions.is_set():
             hide(_signals.Leave)
             raise _signals.Leave
 
@@ -260,6 +261,7 @@ class Process:
 
     def _hook(self) -> None:
         """Begin the exit; must not raise, for that would skip other hooks, and must not wait."""
+        self._in_hook = True
         try:
             self._begin()
             if self._to_start.locked() and self._waiter is None:  # there is an ender
@@ -273,6 +275,7 @@ class Process:
                 self._over.wait()
         except BaseException:  # a handler may raise here, and other hooks must run
             self._say_error()
+        self._in_hook = False
 
     def _begin(self) -> None:
         """Begin the exit: the main thread's code is over."""
@@ -286,7 +289,7 @@ class Process:
         self._main_ended.set()
         self.registry._attend = self._attend
         self._say_dropped()
-        if self.registry or self._our_signal is not None:
+        if self.registry or self.registry._left or self._our_signal is not None:
             self._set_deadline()
             self._be_first()
             self._handlers.take_over()
