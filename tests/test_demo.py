@@ -31,8 +31,8 @@ def test_nothing_that_was_accepted_is_lost_when_granian_is_terminated(program, i
     table = "\n".join(demo.lines)
     row = re.search(r"^\(a\) .*?(\d+) +(\d+) +(\d+) +\S+ to \S+ +(\d+)$", table, re.MULTILINE)
     accepted, found, lost, killed = map(int, row.groups())
-    assert found >= accepted >= 600
-    assert (lost, killed, status) == (0, 0, 0)
+    assert found >= accepted >= 600, table
+    assert (lost, killed, status) == (0, 0, 0), table
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")

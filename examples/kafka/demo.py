@@ -38,9 +38,8 @@ WORKERS = 2
 CLIENTS = 8
 START_WITHIN = 30.0  # seconds for a program to listen
 KILL_AFTER = 10.0  # seconds after SIGTERM
-# Seconds after the start: Python loses a signal that comes just as the main thread of a worker
-# blocks, and then no worker ends, whatever the application does.
-SETTLE = 1.0
+AGAIN_AFTER = 3.0  # seconds after which a process that has not noticed its SIGTERM gets it again
+SETTLE = 1.0  # seconds of load at least, before each SIGTERM
 
 pressed = threading.Event()  # Ctrl-C; it takes effect in `pause`, so that no process is forgotten
 
@@ -82,6 +81,16 @@ def all_workers_serve(server):
     """Return whether each has installed its signal handlers: before, Granian loses a SIGTERM."""
     started = re.findall(r"Started (worker-\d+)", server.log.read_text(errors="replace"))
     return len(set(started)) == WORKERS
+
+
+def unaware(server):
+    """Return the pids that have not noticed their SIGTERM, by what Granian says on receiving it."""
+    log = server.log.read_text(errors="replace")
+    if "Shutting down granian" not in log:
+        return [server.pid]
+    spawned = re.findall(r"Spawning (worker-\d+) with pid: (\d+)", log, re.IGNORECASE)
+    stopping = re.findall(r"Stopping (worker-\d+)", log)
+    return [int(pid) for worker, pid in spawned if worker not in stopping]
 
 
 def start(log, *argv, **environment):
@@ -179,13 +188,13 @@ def found_in(topic, broker):
 
 
 def run_row(row, broker, folder, options, progress):
-    """Restart the server under load; return the cells of the row and whether all is well."""
+    """Restart the server under load; return the row, whether all is well, who was asked again."""
     cleanup, title = ROWS[row]
     topic = f"demo-{row}"
     command = [TANSU, "topic", "create", topic, "--partitions", "1", "--broker", f"tcp://{broker}"]
     subprocess.run(command, check=True, capture_output=True)
     port = free_port()
-    times, killed, server = [], 0, None
+    times, killed, again, server = [], 0, 0, None
     clients = Clients(port)
     try:
         for number in range(1, options.restarts + 1):
@@ -208,9 +217,17 @@ def run_row(row, broker, folder, options, progress):
                 progress(f"({row}) run {number}: {len(clients.accepted)} accepted")
             began = time.monotonic()
             server.send_signal(signal.SIGTERM)
-            while members(server) and time.monotonic() < began + KILL_AFTER:
+            asked_again = False
+            while left := members(server):
                 server.poll()  # reap it, or it counts as alive
                 pause()
+                if time.monotonic() > began + KILL_AFTER:
+                    break
+                if time.monotonic() > began + AGAIN_AFTER and not asked_again:
+                    asked_again = True
+                    for pid in set(left).intersection(unaware(server)):
+                        os.kill(pid, signal.SIGTERM)
+                        again += 1
                 progress(f"({row}) run {number}: SIGTERM {time.monotonic() - began:.1f} s ago")
             times.append(time.monotonic() - began)
             killed += kill(server)
@@ -224,7 +241,7 @@ def run_row(row, broker, folder, options, progress):
     lost = len(set(accepted) - set(found))
     seconds = f"{min(times):.1f} to {max(times):.1f}"
     cells = (f"({row}) {title}", len(accepted), len(found), lost, seconds, killed)
-    return cells, (lost == 0 and killed == 0 and len(accepted) > 0)
+    return cells, (lost == 0 and killed == 0 and len(accepted) > 0), again
 
 
 def main():
@@ -244,7 +261,7 @@ def main():
     broker = f"127.0.0.1:{port}"
     url = f"tcp://{broker}"
     table = [("", "accepted", "found", "lost", "seconds to stop", "killed")]
-    good = True
+    good, again = True, 0
     with tempfile.TemporaryDirectory(prefix="graceexit-demo-") as name:
         folder = Path(name)
         tansu = start(
@@ -256,8 +273,9 @@ def main():
             for row in options.rows:
                 if not sys.stderr.isatty():
                     print(f"running {row}: {ROWS[row][1]}", file=sys.stderr, flush=True)
-                cells, well = run_row(row, broker, folder, options, progress)
+                cells, well, unnoticed = run_row(row, broker, folder, options, progress)
                 table.append(tuple(map(str, cells)))
+                again += unnoticed
                 good = good and (well or row != "a")
         finally:
             kill(tansu)
@@ -272,6 +290,11 @@ def main():
         numbers = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
         print("  ".join([first.ljust(widths[0]), *numbers]))
     print(f"killed: processes that had not ended {KILL_AFTER:.0f} s after SIGTERM")
+    if again:
+        # The server may start threads when it is told to stop, for the clients of a worker that has
+        # gone come to the next; and a signal is lost on a main thread that waits without a limit
+        # when another thread that is just starting one takes it (python/cpython#85300).
+        print(f"{again} processes had not noticed SIGTERM after {AGAIN_AFTER:.0f} s: sent again")
     return 0 if good else 1
 
 
