@@ -441,6 +441,29 @@ def test_a_handler_may_release_a_lock_and_start_a_raw_thread_inside_thread_start
     assert (lines, status) == (["True True"], 0)
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs pthread_kill")
+def test_a_signal_that_another_thread_takes_does_not_wake_a_waiting_main_thread(fact):
+    """The Python handler runs when the main thread has waited for all of its two seconds."""
+    lines, status = fact("""
+        import signal, threading, time
+
+        def handler(*_):
+            print("handler", time.monotonic() - began >= 2)
+
+        def take():
+            time.sleep(0.5)
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+        signal.signal(signal.SIGTERM, handler)
+        threading.Thread(target=take).start()
+        began = time.monotonic()
+        time.sleep(2)
+        print("woken")
+    """)
+    assert sorted(lines) == ["handler True", "woken"]
+    assert status == 0
+
+
 # Fork
 
 
