@@ -1,0 +1,207 @@
+"""What people see: results, the table, and lines that reach somebody even if logging is stuck."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+import graceexit
+from graceexit import Registry
+from graceexit._report import Log, Report, signal_name, traceback_of, within
+
+
+@pytest.fixture
+def registry():
+    """Return an empty registry of the test's own."""
+    return Registry()
+
+
+@pytest.fixture
+def stuck_logging():
+    """Have a handler of the logger `graceexit` wait for the event that this returns."""
+    over = threading.Event()
+
+    class Stuck(logging.Handler):
+        def emit(self, record):
+            over.wait(60)
+
+    logger, handler = logging.getLogger("graceexit"), Stuck()
+    logger.addHandler(handler)
+    yield over
+    logger.removeHandler(handler)
+
+
+def refuse_threads(*_):
+    """Be `start_new_thread` at a process limit."""
+    raise RuntimeError("can't start new thread")
+
+
+def close_pool():
+    """Be a callback that does nothing."""
+
+
+def break_down():
+    """Be a callback that raises."""
+    raise OSError(28, "the disk is full")
+
+
+# The report
+
+
+def test_a_report_counts_and_lists_what_was_run(registry):
+    """`print(report)` gives a table with a row for each item."""
+    registry.register(close_pool, order=1)
+    registry.register(break_down, name="disk")
+    report = registry.run()
+    assert (report.pid, report.signum, report.ok) == (os.getpid(), None, False)
+    head, titles, failed, done = str(report).splitlines()
+    assert head.startswith(f"process {os.getpid()}: 1 failed, 1 done in 0.")
+    assert titles.split() == ["outcome", "seconds", "kind", "name", "where"]
+    assert failed.split()[0:4:3] == ["failed", "disk"]
+    assert done.split()[0:4:3] == ["done", "close_pool"]
+    assert done.endswith(f"{__file__}:{close_pool.__code__.co_firstlineno}")
+    assert repr(report) == f"<graceexit.Report pid={os.getpid()} {report.summary}>"
+
+
+def test_an_empty_report_says_so():
+    """Nothing has gone wrong there."""
+    report = Report([], signal.SIGTERM, 0.25)
+    assert report.ok
+    assert str(report).splitlines()[0] == (
+        f"process {os.getpid()}, SIGTERM: nothing to run in 0.25 s"
+    )
+
+
+def test_a_result_says_what_happened(registry):
+    """With the traceback of what it raised, which begins in the user's code."""
+    registry.register(break_down)
+    [result] = registry.run().results
+    here = f"{__file__}:{break_down.__code__.co_firstlineno}"
+    first, *trace, last = str(result).splitlines()
+    assert first == f"callback break_down ({here}) failed:"
+    assert trace[0] == "Traceback (most recent call last):"
+    assert "_runner" not in "".join(trace)
+    assert last == "OSError: [Errno 28] the disk is full"
+    assert (result.outcome, result.kind, result.where) == ("failed", "callback", here)
+    assert 0 <= result.seconds < 5
+    assert type(result.error) is OSError
+
+
+def test_the_classes_of_what_is_returned_are_public():
+    """They can be named in annotations, and say where they are to be imported from."""
+    assert graceexit.Report is Report
+    assert repr(graceexit.Result) == "<class 'graceexit.Result'>"
+    assert repr(graceexit.Report) == "<class 'graceexit.Report'>"
+    with pytest.raises(AttributeError, match="module 'graceexit' has no attribute 'Results'"):
+        _ = graceexit.Results
+
+
+def test_a_signal_without_a_name_has_its_number():
+    """Real-time signals between the first and the last have none."""
+    assert signal_name(signal.SIGTERM) == "SIGTERM"
+    if hasattr(signal, "SIGRTMIN"):
+        assert signal_name(signal.SIGRTMIN + 1) == f"signal {signal.SIGRTMIN + 1}"
+
+
+def test_an_error_that_cannot_be_shown_is_named(monkeypatch):
+    """As late as this the standard library may be out of reach."""
+    monkeypatch.setitem(sys.modules, "traceback", None)
+    assert traceback_of(OSError("gone")) == "OSError('gone')"
+
+
+# The log
+
+
+def test_what_fails_or_overruns_is_logged_with_its_place(registry, caplog):
+    """A failure is an error, an overrun a warning; what is done is not worth a line."""
+    over = threading.Event()
+    registry.register(close_pool)
+    registry.register(break_down)
+    registry.register(over.wait, timeout=0.05, name="stuck")
+    registry.run()
+    over.set()
+    (overrun, failure) = caplog.records
+    assert (overrun.name, overrun.levelname) == ("graceexit", "WARNING")
+    assert overrun.getMessage().startswith("callback stuck overran: left behind after 0.")
+    assert "in wait" in overrun.getMessage()
+    assert failure.levelname == "ERROR"
+    assert failure.getMessage().endswith("OSError: [Errno 28] the disk is full")
+
+
+def test_percent_signs_are_said_as_they_are(caplog):
+    """A line is no format."""
+    log = Log()
+    log.post(logging.WARNING, "100 % of %s")
+    log.flush(5)
+    assert caplog.messages == ["100 % of %s"]
+
+
+def test_lines_reach_stderr_when_logging_is_stuck(capfd, stuck_logging):
+    """The caller waits no longer than it said; INFO is not worth that."""
+    log = Log()
+    begun = time.monotonic()
+    log.post(logging.WARNING, "first")
+    log.post(logging.INFO, "unimportant")
+    log.post(logging.ERROR, "second")
+    assert time.monotonic() - begun < 5
+    log.flush(0.1)
+    assert 0.1 <= time.monotonic() - begun < 5
+    assert capfd.readouterr().err == "first\nsecond\n"
+    stuck_logging.set()
+    assert log._speaking.acquire(timeout=10)  # its thread is gone, and no later test hears of it
+
+
+def test_a_line_reaches_stderr_when_logging_raises(capfd, monkeypatch):
+    """A filter is anybody's code, and it may call `sys.exit`."""
+
+    def refuse(record):
+        raise SystemExit(4)
+
+    monkeypatch.setattr(logging.getLogger("graceexit"), "filters", [refuse])
+    log = Log()
+    log.post(logging.WARNING, "said all the same")
+    log.flush(5)
+    assert capfd.readouterr().err == "said all the same\n"
+
+
+def test_where_no_thread_can_be_started_flush_says_it(capfd, monkeypatch):
+    """Nothing can be waited for there, so it is said where the caller is."""
+    monkeypatch.setattr("_thread.start_new_thread", refuse_threads)
+    log = Log()
+    log.post(logging.WARNING, "a line")
+    assert capfd.readouterr().err == ""
+    log.flush(5)
+    assert capfd.readouterr().err == "a line\n"
+
+
+def test_lines_of_many_threads_are_all_said(caplog):
+    """One thread at a time says them, and none falls between two of those."""
+    log = Log()
+
+    def post(name):
+        for number in range(200):
+            log.post(logging.WARNING, f"{name} {number}")
+
+    threads = [threading.Thread(target=post, args=[name]) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.flush(20)
+    assert sorted(caplog.messages) == sorted(f"{n} {i}" for n in "abcd" for i in range(200))
+
+
+def test_nobody_waits_longer_than_he_said():
+    """A write to a pipe that nobody reads blocks for ever."""
+    over = threading.Event()
+    begun = time.monotonic()
+    within(0.1, over.wait)
+    assert 0.1 <= time.monotonic() - begun < 5
+    over.set()
+    within(60, lambda: None)
