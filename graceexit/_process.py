@@ -273,8 +273,8 @@ class Process:
             # a child, where there may be none, wait here.
             if in_child():
                 self._over.wait()
-        except BaseException:  # a handler may raise here, and other hooks must run
-            self._say_error()
+        except BaseException as error:  # a handler may raise here, and other hooks must run
+            self._say_error(error)
         self._in_hook = False
 
     def _begin(self) -> None:
@@ -365,8 +365,8 @@ class Process:
             self._wait(self._others_ended)
             self._run()
             self._say_end()
-        except BaseException:  # whatever it is, the process must end
-            self._say_error()
+        except BaseException as error:  # whatever it is, the process must end
+            self._say_error(error)
         finally:
             self._finish()
 
@@ -536,12 +536,10 @@ class Process:
         names = ", ".join(f"{thread.name} ({place(target_of(thread))})" for thread in threads)
         self.registry._say(WARNING, f"{what} {names}; {remedy}")
 
-    def _say_error(self) -> None:
-        error = sys.exc_info()[1]
+    def _say_error(self, error: BaseException) -> None:
         from graceexit._report import traceback_of
 
-        if error is not None:
-            self.registry._say(ERROR, f"the exit itself failed:\n{traceback_of(error)}")
+        self.registry._say(ERROR, f"the exit itself failed:\n{traceback_of(error)}")
 
     def _flush(self) -> None:
         if self.registry._log is not None:
