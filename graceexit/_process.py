@@ -449,8 +449,8 @@ class Process:
         self._be_first()
         self._over.set()
         # A signal may still come that leaves the threads behind which the interpreter waits for.
-        while not self._exit_functions.is_set() and not self._is_stuck():
-            self._bell.wait()
+        while not self._exit_functions.is_set() and (left := self._until_leaving()) > 0:
+            self._bell.wait(None if left == NEVER else left)
         self._leaving = True
         give_up = self._clock() + LEAVING
         while not self._exit_functions.is_set():
@@ -462,15 +462,16 @@ class Process:
         if must_end and not self._finished.wait(EXIT_FUNCTIONS):
             self._end_now()
 
-    def _is_stuck(self) -> bool:
-        """Return whether the interpreter waits for nothing but threads that may be left behind."""
+    def _until_leaving(self) -> float:
+        """Return the seconds after which the main thread is to leave what it waits for."""
         if not self._main_ended.is_set():
-            return False
+            return NEVER
         waited_for = {id(thread) for thread in joined_at_exit()} - self._taken_out
         if self._our_signal is not None:
-            return bool(waited_for - {id(self._waiter)})
+            # Where there is no thread to wait for, the hook of somebody else may be at work.
+            return 0.0 if waited_for - {id(self._waiter)} else self._patience()
         left = {id(item.subject) for item in self.registry._left}
-        return bool(waited_for & left) and self._others_ended()
+        return 0.0 if waited_for & left and self._others_ended() else NEVER
 
     def _end_now(self) -> None:
         """End the process from here."""

@@ -118,7 +118,7 @@ def test_hanging_items_have_half_of_what_is_left_each(ended):
     assert second < first
     assert "last" in lines
     assert status == -SIGTERM
-    assert seconds < GRACE + 1
+    assert seconds < GRACE + 5
 
 
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="an item that hangs hangs there")
@@ -135,9 +135,9 @@ def test_thirty_hanging_items_do_not_keep_it_longer(ended):
         while True:
             time.sleep(0.01)
     """)
-    assert sum("callback hanging" in line for line in lines) >= 5
+    assert sum("callback hanging" in line for line in lines) >= 3
     assert status in (-SIGTERM, 1)
-    assert seconds < GRACE + 1
+    assert seconds < GRACE + 5
 
 
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="items run after Python's own join there")

@@ -308,22 +308,7 @@ def test_raise_signal_is_otherwise_what_it_was(script):
 
 
 REFUSING = """
-    import _thread, signal, sys, threading, time
-
-    refused = []
-
-    def unless_refused(start):
-        def start_thread(*args, **options):
-            if refused:
-                raise RuntimeError("can't start new thread")
-            return start(*args, **options)
-        return start_thread
-
-    _thread.start_new_thread = unless_refused(_thread.start_new_thread)
-    threading._start_new_thread = _thread.start_new_thread
-    if sys.version_info >= (3, 13):
-        threading._start_joinable_thread = unless_refused(threading._start_joinable_thread)
-
+    import refusing, sys, threading, time
     import graceexit
 
     stop = threading.Event()
@@ -333,7 +318,7 @@ REFUSING = """
     graceexit.on_exit(lambda: print("closed"))
     graceexit.on_exit(lambda: print("closed first"), order=-1)
     graceexit.on_exit(lambda: print("closed last"), order=1)
-    refused.append(True)
+    refusing.allow(0)
     print("ready")
     while sys.argv[1] == "signal":
         time.sleep(0.01)

@@ -1,0 +1,463 @@
+"""What a platform lacks, what is refused, and what goes wrong inside: the exit goes on."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from signal import SIGINT, SIGTERM
+
+import pytest
+from harness import INLINE, NO_THREADS_AT_THE_END, steps
+
+from graceexit import Registry
+from graceexit._process import Process
+from graceexit._runner import stack
+
+OLD_JOIN = sys.version_info < (3, 13)  # `threading._shutdown` waits for locks, in Python
+
+# A platform without them. Windows, for one.
+LACKING = """
+        import os, signal, sys, threading
+
+        del signal.SIGURG, signal.pthread_kill, signal.siginterrupt, os.register_at_fork
+        import graceexit
+"""
+
+
+def test_a_platform_without_fork_and_thread_signals_cleans_up(script):
+    """What was registered runs at the end and on SIGTERM, and handlers come back."""
+    lines, status = script(
+        LACKING
+        + """
+        before = signal.signal(signal.SIGTERM, lambda *_: print("the program's"))
+        before = signal.getsignal(signal.SIGTERM)
+        stop = threading.Event()
+        thread = threading.Thread(target=stop.wait)
+        thread.start()
+        graceexit.register(thread, stop=stop)
+        graceexit.on_exit(lambda: print("closed"))
+        signal.raise_signal(signal.SIGTERM)
+        graceexit.uninstall()
+        print(signal.getsignal(signal.SIGTERM) is before)
+        graceexit.install()
+        """
+    ).finish()
+    assert (steps(lines), status) == (["the program's", "True", "closed"], 0)
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody can end the process there")
+@pytest.mark.parametrize(("ends", "status"), [("end", 1), ("signal", -SIGTERM)])
+def test_a_process_that_cannot_leave_the_join_is_ended(script, ends, status):
+    """A stuck thread, and no signal that reaches the main thread alone."""
+    source = """
+        import time
+
+        def endless():
+            while True:
+                time.sleep(60)
+
+        thread = threading.Thread(target=endless)
+        thread.start()
+        graceexit.register(thread, stop=threading.Event(), timeout=0.1)
+        graceexit.on_exit(lambda: print("closed"))
+        print("ready")
+        while sys.argv[1] == "signal":
+            time.sleep(0.01)
+    """
+    stuck = script(LACKING + source, ends)
+    stuck.wait_for("ready")
+    if ends == "signal":
+        stuck.send(SIGTERM)
+    lines, ended = stuck.finish()
+    if OLD_JOIN:  # it was never in the join: the thread's lock was taken out of it
+        status = status if ends == "signal" else 0
+    assert "closed" in lines
+    assert ended == status
+
+
+HELD = """
+        import sys, threading, time
+
+        def hold():
+            while True:
+                try:
+                    time.sleep(60)
+                except BaseException:
+                    print("held")
+
+        threading._register_atexit(hold)  # before ours, so that it runs after it
+        import graceexit
+
+        graceexit.install(linger=0.5)
+        graceexit.on_exit(lambda: print("closed"))
+"""
+
+
+def test_a_main_thread_that_a_hook_holds_after_a_signal_is_left_behind(script):
+    """Without graceexit the signal would have ended the process."""
+    held = script(
+        HELD
+        + """
+        print("ready")
+        while True:
+            time.sleep(0.01)
+        """
+    )
+    held.wait_for("ready")
+    held.send(SIGTERM)
+    lines, status = held.finish()
+    assert {*steps(lines)} == {"closed", "held"}
+    assert lines.count("closed") == 1
+    assert status == -SIGTERM
+
+
+@pytest.mark.skipif(OLD_JOIN, reason="the stuck thread is not joined, and the hook is not ours")
+def test_a_main_thread_that_does_not_react_in_a_second_is_left(script):
+    """It is to leave the join of a stuck thread, and a hook lets no exception through."""
+    lines, status = script(
+        HELD
+        + """
+        thread = threading.Thread(target=time.sleep, args=[60])
+        thread.start()
+        graceexit.register(thread, stop=threading.Event(), timeout=0.1)
+        """
+    ).finish()
+    assert "closed" in lines
+    assert "held" in lines
+    assert status == 1
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="an item that hangs hangs there")
+@pytest.mark.parametrize(("ends", "status"), [("end", 1), ("signal", -SIGTERM)])
+def test_exit_functions_that_hang_get_five_seconds_once_an_item_was_left_behind(
+    script, ends, status
+):
+    """They may wait for what the item holds."""
+    hanging = script(
+        """
+        import atexit, sys, threading, time
+        import graceexit
+
+        held = threading.Lock()
+        atexit.register(held.acquire)
+
+        @graceexit.on_exit(timeout=0.1)
+        def hold():
+            held.acquire()
+            print("holding")
+            time.sleep(60)
+
+        print("ready")
+        while sys.argv[1] == "signal":
+            time.sleep(0.01)
+        """,
+        ends,
+    )
+    hanging.wait_for("ready")
+    if ends == "signal":
+        hanging.send(SIGTERM)
+    hanging.wait_for("holding")
+    began = time.monotonic()
+    _, ended = hanging.finish()
+    assert ended == status
+    assert 4.5 < time.monotonic() - began < 30
+
+
+def test_without_the_threading_hook_the_exit_function_does_it(script):
+    """`threading._register_atexit` is private; registered threads are daemons then."""
+    lines, status = script("""
+        import sys, threading
+
+        del threading._register_atexit
+        import graceexit
+
+        stop = threading.Event()
+        thread = threading.Thread(target=stop.wait, daemon=True)
+        thread.start()
+        graceexit.register(thread, stop=stop)
+        graceexit.on_exit(lambda: print("closed", thread.is_alive()))
+        graceexit.on_exit(lambda: print("first", thread.is_alive()), order=-1)
+        sys.exit(3)
+    """).finish()
+    assert (steps(lines), status) == (["first True", "closed False"], 3)
+
+
+@pytest.mark.parametrize("method", ["_begin", "_run"])
+def test_an_error_of_the_exit_itself_is_told_and_the_process_ends(script, method):
+    """With the other hooks and exit functions, and with its status."""
+    lines, status = script(
+        """
+        import atexit, sys
+        import graceexit
+        from graceexit._process import own
+
+        atexit.register(print, "exit function")
+        graceexit.on_exit(lambda: print("closed"))
+        real = getattr(own, sys.argv[1])
+
+        def fail(*args, **options):
+            setattr(own, sys.argv[1], real)
+            raise ValueError("a defect")
+
+        setattr(own, sys.argv[1], fail)
+        sys.exit(3)
+        """,
+        method,
+    ).finish()
+    assert "ValueError: a defect" in "\n".join(lines)
+    assert any(line.endswith("the exit itself failed:") for line in lines)
+    assert lines.count("closed") == lines.count("exit function") == 1
+    assert status == 3
+
+
+def test_what_others_leave_to_the_unraisable_hook_is_still_printed(script):
+    """Only the exception by which the main thread leaves the join is kept quiet."""
+    lines, status = script(
+        """
+        import atexit, threading, time
+        import graceexit
+
+        class Broken:
+            def __del__(self):
+                raise ValueError("in a finalizer")
+
+        def endless():
+            while True:
+                time.sleep(60)
+
+        atexit.register(lambda: Broken() and None)
+        thread = threading.Thread(target=endless, daemon=graceexit is None)
+        thread.start()
+        graceexit.register(thread, stop=threading.Event(), timeout=0.1)
+    """
+        if not NO_THREADS_AT_THE_END
+        else """
+        class Broken:
+            def __del__(self):
+                raise ValueError("in a finalizer")
+
+        Broken()
+    """
+    ).finish()
+    assert "ValueError: in a finalizer" in lines
+    assert not any("Leave" in line for line in lines)
+    assert status == 0
+
+
+# Where no thread can be started.
+
+
+def test_a_signal_while_the_join_goes_on_without_an_ender_ends_the_program(script):
+    """Nobody else can make the main thread leave it."""
+    joining = script("""
+        import refusing, threading, time
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        other = threading.Thread(target=time.sleep, args=[60])
+        other.start()
+        graceexit.on_exit(lambda: print("begun"), order=-1)
+        refusing.allow(0)
+    """)
+    joining.wait_for("begun")
+    while joining._process.poll() is None:  # it may not be in the join yet
+        joining.send(SIGTERM)
+        time.sleep(0.1)
+    lines, status = joining.finish()
+    assert [line for line in lines if line != INLINE] == ["closed"]
+    assert status == -SIGTERM
+
+
+def test_a_child_without_threads_runs_its_items_before_the_join(script):
+    """A child of multiprocessing may come to no exit function."""
+    lines, status = script("""
+        import multiprocessing
+        import sys
+
+        def work():
+            import refusing
+            import graceexit
+
+            graceexit.on_exit(lambda: print("closed"))
+            refusing.allow(0)
+
+        if __name__ == "__main__":
+            child = multiprocessing.get_context("spawn").Process(target=work)
+            child.start()
+            child.join()
+            sys.exit(child.exitcode)
+    """).finish()
+    assert [line for line in lines if line != INLINE] == ["closed"]
+    assert status == 0
+
+
+def test_a_child_without_threads_dies_of_sigterm_after_its_items(script):
+    """The handler runs them itself."""
+    lines, status = script("""
+        import multiprocessing, sys, time
+
+        def work(begun):
+            import refusing
+            import graceexit
+
+            graceexit.on_exit(lambda: print("closed"))
+            refusing.allow(0)
+            print("begun")
+            begun.set()
+            while True:
+                time.sleep(0.01)
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context("spawn")
+            begun = context.Event()
+            child = context.Process(target=work, args=[begun])
+            child.start()
+            begun.wait()
+            child.terminate()
+            child.join()
+            print(child.exitcode)
+    """).finish()
+    assert [line for line in lines if line != INLINE] == ["begun", "closed", "-15"]
+    assert status == 0
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender there")
+@pytest.mark.parametrize("where", ["main", "child"])
+def test_an_ender_alone_is_enough(script, where):
+    """The limit is reached by the ender: it joins the others, and nothing joins it."""
+    lines, status = script(
+        """
+        import multiprocessing, sys, threading, time
+
+        def work():
+            import refusing
+            import graceexit
+
+            other = threading.Thread(target=lambda: (time.sleep(0.5), print("other")))
+            other.start()
+            graceexit.on_exit(lambda: print("closed"))
+            refusing.allow(1)
+
+        if __name__ == "__main__":
+            if sys.argv[1] == "main":
+                work()
+            else:
+                child = multiprocessing.get_context("spawn").Process(target=work)
+                child.start()
+                child.join()
+                sys.exit(child.exitcode)
+        """,
+        where,
+    ).finish()
+    assert [line for line in lines if line != INLINE] == ["other", "closed"]
+    assert status == 0
+
+
+# What is broken or closed.
+
+
+@pytest.mark.parametrize(
+    "breakage",
+    [
+        "sys.stdout = sys.stderr = None",
+        "sys.stdout.close()",
+        "os.close(2)",
+        "os.close(1), os.close(2)",
+    ],
+)
+def test_streams_that_are_gone_do_not_keep_the_process_from_its_death(script, breakage, tmp_path):
+    """What cannot be said is not said, and items run."""
+    broken = script(
+        f"""
+        import os, sys, time
+        import graceexit
+
+        @graceexit.on_exit
+        def close():
+            open("closed", "w").close()
+            raise ValueError("nobody hears of it")
+
+        print("ready", flush=True)
+        {breakage}
+        while True:
+            time.sleep(0.01)
+        """
+    )
+    broken.wait_for("ready")
+    broken.send(SIGTERM)
+    _, status = broken.finish()
+    assert status == -SIGTERM
+    assert (tmp_path / "closed").exists()
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nothing waits for other threads there")
+def test_an_ignored_ctrl_c_stays_ignored_during_the_exit(script):
+    """As under nohup and in the background of a shell."""
+    ignoring = script("""
+        import signal, threading, time
+        import graceexit
+
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        graceexit.on_exit(lambda: (print("begun"), time.sleep(1), print("closed")))
+    """)
+    ignoring.wait_for("begun")
+    ignoring.send(SIGINT)
+    lines, status = ignoring.finish()
+    assert (lines, status) == (["closed"], 0)
+
+
+# Pieces.
+
+
+def test_a_thread_that_cannot_be_joined_yet_is_tried_again():
+    """It is being started at this moment."""
+    process = Process()
+
+    class Starting:
+        def join(self, timeout=None):
+            raise RuntimeError("cannot join thread before it is started")
+
+    process._others = lambda: [Starting()]
+    process._join_one(None)
+    assert process._bell.wait(0)
+
+
+def test_a_thread_of_another_process_is_not_taken_for_one_that_has_ended():
+    """`Process.is_alive` raises in a process that has not started it."""
+
+    class Foreign:
+        ident = 1
+
+        def is_alive(self):
+            raise AssertionError("can only test a child process")
+
+        def join(self, timeout=None):
+            """Be joined."""
+
+    registry = Registry()
+    assert not registry.register(Foreign(), stop=lambda: None).ended
+    assert [result.outcome for result in registry.run().results] == ["failed"]
+
+
+def test_a_stack_that_is_not_known_is_none():
+    """The thread has ended, or there never was one."""
+    assert stack(None) is None
+    assert stack(12345) is None
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
+def test_a_handler_that_is_not_pythons_stays(script):
+    """Python cannot put it back, so nothing goes in front of it."""
+    lines, status = script("""
+        import ctypes, signal
+        import graceexit
+
+        libc = ctypes.CDLL(None)
+        libc.signal.restype, libc.signal.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
+        ours = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda signum: None)
+        libc.signal(signal.SIGUSR1, ctypes.cast(ours, ctypes.c_void_p))
+        graceexit.install(signals=[signal.SIGUSR1])
+        graceexit.on_exit(lambda: print("closed"))
+    """).finish()
+    assert (steps(lines), status) == (["closed"], 0)
