@@ -103,8 +103,8 @@ class Item:
         try:
             if self.stop is None or getattr(thread, "ident", None) is None:
                 return False
-            if isinstance(thread, threading.Thread) and hasattr(thread, "_tstate_lock"):
-                lock, started = thread._tstate_lock, thread._started  # type: ignore[attr-defined]
+            if hasattr(thread, "_tstate_lock"):  # pragma: no cover - threading up to 3.12
+                lock, started = thread._tstate_lock, thread._started
                 return bool(started.is_set() and (lock is None or not lock.locked()))
             return not thread.is_alive()
         except Exception:  # such as that of a Process that another process has started
@@ -119,7 +119,7 @@ class Item:
 
     def tell(self) -> None:
         """Tell the thread to stop."""
-        if self.stop is not None:
+        if self.stop is not None:  # pragma: no branch - only threads are told
             self.stop()
 
     def join(self, timeout: float | None) -> bool:

@@ -303,7 +303,7 @@ class Process:
         locks: set[object] = getattr(threading, "_shutdown_locks", set())
         for item in list(self.registry._items):
             lock = getattr(item.subject, "_tstate_lock", None)
-            if lock in locks:
+            if lock in locks:  # pragma: no cover - up to 3.12
                 locks.discard(lock)
                 self._taken_out.add(id(item.subject))
 
@@ -315,7 +315,8 @@ class Process:
         if in_child():  # no exit function may come
             self._wait(self._others_ended)
             self._run()
-        elif not hasattr(threading, "_shutdown_locks"):  # the threads must end before the join
+        # From 3.13 on the threads must end before the join.
+        elif not hasattr(threading, "_shutdown_locks"):  # pragma: no branch - else up to 3.12
             self._run()
         self._waiting = True
 
@@ -347,7 +348,7 @@ class Process:
     def _start_ender(self) -> bool:
         """Start the ender unless somebody has; return whether there is one."""
         if not is_main_interpreter():
-            return False
+            return False  # pragma: no cover - a subinterpreter cannot be measured
         if self._to_start.acquire(blocking=False):
             try:
                 _thread.start_new_thread(self._end, ())
@@ -541,6 +542,7 @@ class Process:
         from graceexit._report import traceback_of
 
         self.registry._say(ERROR, f"the exit itself failed:\n{traceback_of(error)}")
+        self._flush()
 
     def _flush(self) -> None:
         if self.registry._log is not None:
@@ -615,7 +617,7 @@ def is_shutting_down(frame: "FrameType | None") -> bool:
     """Return whether *frame*, which a signal has interrupted, belongs to the interpreter's end."""
     while frame is not None:
         if frame.f_code.co_name == "_shutdown" and frame.f_globals is vars(threading):
-            return True
+            return True  # pragma: no cover - nothing here runs Python code from 3.13 on
         frame = frame.f_back
     return bool(getattr(threading, "_SHUTTING_DOWN", False))
 

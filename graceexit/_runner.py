@@ -141,11 +141,11 @@ class Run:
         # before this line is noticed by looking a second time.
         self._wake = end = NEVER if action is None else self._end(action)
         if self._helper is None or self._running.get(self._key) is not action:
-            return
+            return  # pragma: no cover - an instant
         left = end - self._clock()
         if left > 0:
             self._bell.wait(None if left == NEVER else left)
-        elif action is not None and self._running.pop(key, None) is not None:
+        elif action is not None and self._running.pop(key, None) is not None:  # pragma: no branch
             helper, self._helper = self._helper, None
             item, verb, begun, _ = action
             if verb != "stop":  # a stop() that takes long is no overrun: its thread may yet end
@@ -197,7 +197,7 @@ class Run:
             # Say how it ended, unless the watcher has. In a forked child, where the thread that
             # forked is the main thread, there is nothing to be done.
             if main_thread() is not main:
-                return False
+                return False  # pragma: no cover - nothing can be measured there any more
             now = clock()
             if verb == "stop" and error is not None:
                 self._errors[item] = error

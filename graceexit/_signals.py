@@ -236,6 +236,7 @@ def die(
             c_signal.argtypes, c_signal.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
             c_signal(signum, None)
             kill(os.getpid(), signum)
-            time.sleep(0.5)  # another thread may be the one that the kernel chooses
+            # Another thread may be the one that the kernel chooses.
+            time.sleep(0.5)  # pragma: no cover - process 1
     finally:
         end(128 + signum)

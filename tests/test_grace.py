@@ -228,3 +228,24 @@ def test_it_counts_from_the_signal_that_a_servers_handler_gets_too(ended):
     """)
     assert (lines, status) == (["drained", "closed"], 0)
     assert seconds < 20
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender there")
+def test_a_server_that_drains_longer_than_half_of_it_ends_as_it_wants(ended):
+    """The items come before, for nothing would be left for them; the handler decides the end."""
+    lines, status, _ = ended("""
+        import signal, sys, threading, time
+        import graceexit
+
+        term = threading.Event()
+        signal.signal(signal.SIGTERM, lambda signum, frame: term.set())
+        graceexit.install(grace=3)
+        graceexit.on_exit(lambda: print("closed"))
+        print("ready")
+        while not term.wait(0.1):
+            pass
+        time.sleep(2)
+        print("drained")
+        sys.exit(3)
+    """)
+    assert (lines, status) == (["closed", "drained"], 3)

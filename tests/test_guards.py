@@ -183,6 +183,43 @@ def test_without_the_threading_hook_the_exit_function_does_it(script):
     assert (steps(lines), status) == (["first True", "closed False"], 3)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
+def test_a_handler_that_raises_does_not_cut_the_waiting_short(script):
+    """Here the exit function waits for the ender: nothing is left to unwind."""
+    waiting = script("""
+        import signal, threading, time
+
+        del threading._register_atexit
+        import graceexit
+
+        def handler(signum, frame):
+            raise ValueError("in a handler")
+
+        signal.signal(signal.SIGUSR1, handler)
+        graceexit.on_exit(lambda: (print("begun"), time.sleep(1), print("closed")))
+    """)
+    waiting.wait_for("begun")
+    if not NO_THREADS_AT_THE_END:  # there the item itself would be interrupted
+        waiting.send(signal.SIGUSR1)
+    lines, status = waiting.finish()
+    assert (steps(lines), status) == (["closed"], 0)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGURG"), reason="needs SIGURG")
+def test_somebody_elses_sigurg_changes_nothing(script):
+    """It makes the main thread leave a join only when the ender wants it to."""
+    ending = script("""
+        import time
+        import graceexit
+
+        graceexit.on_exit(lambda: (print("begun"), time.sleep(1), print("closed")))
+    """)
+    ending.wait_for("begun")
+    ending.send(signal.SIGURG)
+    lines, status = ending.finish()
+    assert (steps(lines), status) == (["closed"], 0)
+
+
 @pytest.mark.parametrize("method", ["_begin", "_run"])
 def test_an_error_of_the_exit_itself_is_told_and_the_process_ends(script, method):
     """With the other hooks and exit functions, and with its status."""
@@ -457,6 +494,7 @@ def test_a_handler_that_is_not_pythons_stays(script):
         libc.signal.restype, libc.signal.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
         ours = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda signum: None)
         libc.signal(signal.SIGUSR1, ctypes.cast(ours, ctypes.c_void_p))
+        libc.signal(signal.SIGURG, ctypes.cast(ours, ctypes.c_void_p))  # as Go's runtime does
         graceexit.install(signals=[signal.SIGUSR1])
         graceexit.on_exit(lambda: print("closed"))
     """).finish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -354,7 +355,8 @@ def test_a_subinterpreter_runs_its_items_at_its_end(script):
         interpreters.run_string(inner, source)
         interpreters.destroy(inner)
         print("destroyed")
-        """
+        """,
+        env={name: None for name in os.environ if name.startswith("COVERAGE_")},
     )
     lines, status = outer.finish()
     expected = ["closed", "destroyed", "closed outside"]

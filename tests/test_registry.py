@@ -295,6 +295,13 @@ def test_what_is_registered_during_a_run_is_run_in_it_once(registry):
     assert str(report.results[1]).endswith("not run")
 
 
+def test_what_is_registered_again_and_forgotten_during_a_run_is_not_mentioned(registry):
+    """Its subject has been run, and nobody wants it run once more."""
+    registry.on_exit(lambda: registry.unregister(registry.register(nothing)), name="again")
+    registry.register(nothing)
+    assert outcomes(registry.run()) == [("nothing", "done"), ("again", "done")]
+
+
 def test_an_item_that_cannot_be_compared_does_not_hold_up_the_others(registry):
     """Each subject that is registered late is compared with those that have been run."""
 

@@ -7,6 +7,7 @@ Coverage loads this plugin in every process that it measures, and `make coverage
 from __future__ import annotations
 
 import _thread
+import atexit
 import os
 import signal
 import sys
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 
 def coverage_init(_plugins: Plugins, _options: object) -> None:
-    """Put a measuring function in front of the three that matter."""
+    """Put a measuring function in front of those that matter."""
     start_new_thread, raise_signal, kill = _thread.start_new_thread, signal.raise_signal, os.kill
+    run_exitfuncs = atexit._run_exitfuncs
 
     def measured_start_new_thread(function, args, kwargs=None):  # noqa: ANN001, ANN202
         def measured(*args: object, **kwargs: object) -> None:
@@ -40,6 +42,13 @@ def coverage_init(_plugins: Plugins, _options: object) -> None:
             _save()
         kill(pid, signum)
 
+    def measured_run_exitfuncs() -> None:
+        measuring = Coverage.current()
+        if measuring is not None:  # its own exit function would end the measurement
+            atexit.unregister(measuring._atexit)
+        run_exitfuncs()
+
+    atexit._run_exitfuncs = measured_run_exitfuncs
     _thread.start_new_thread = measured_start_new_thread
     signal.raise_signal = measured_raise_signal
     os.kill = measured_kill
