@@ -48,6 +48,7 @@ DEBUG, INFO = 10, 20  # levels of logging
 LINGER = 5.0  # seconds that items wait for the rest of a program that is being ended
 PATIENCE = 5.0  # seconds after which a program that ends by itself is told what it waits for
 SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
+NUDGE = 1.0  # seconds after which a main thread that joins looks for signals that it has missed
 LEAVING = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
 FLUSHING = 1.0  # seconds for the log, and for the standard streams
@@ -394,7 +395,9 @@ class Process:
                     " the process by a signal (linger)",
                 )
             limit = min(left, until_warning) if until_warning > 0 else left
-            self._bell.wait(None if limit == NEVER else limit)
+            if not self._bell.wait(min(limit, NUDGE)) and self._main_ended.is_set():
+                # A signal that another thread has taken does not wake a thread that joins.
+                _signals.interrupt_main(_signals.SIGURG)
         self._waiting = False
 
     def _patience(self) -> float:
@@ -545,9 +548,8 @@ class Process:
         self._flush()
 
     def _flush(self) -> None:
-        if self.registry._log is not None:
-            left = NEVER if self._deadline is None else self._deadline - self._clock()
-            self.registry._log.flush(min(FLUSHING, left / 4))
+        left = NEVER if self._deadline is None else self._deadline - self._clock()
+        self.registry._flush(min(FLUSHING, left / 4))
 
     def _last_words(self, text: str) -> None:
         """Say what is left to say and flush the standard streams."""

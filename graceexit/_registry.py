@@ -205,8 +205,7 @@ class Registry:
 
         begun = monotonic()
         outcomes = self._advance()
-        if self._log is not None:
-            self._log.flush(1.0)
+        self._flush(1.0)
         return Report(outcomes, None, monotonic() - begun)
 
     def _advance(self, before: float = NEVER, deadline: float | None = None) -> "list[Outcome]":
@@ -260,3 +259,8 @@ class Registry:
         if self._log is None:
             self._log = Log()
         self._log.post(level, text)
+
+    def _flush(self, timeout: float) -> None:
+        """Wait *timeout* seconds at most until the log has said everything."""
+        if self._log is not None:
+            self._log.flush(timeout)

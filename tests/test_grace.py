@@ -10,6 +10,8 @@ from signal import SIGTERM
 import pytest
 from harness import NO_THREADS_AT_THE_END, steps
 
+from graceexit import Registry
+
 GRACE = 2.0
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nobody sends SIGTERM there")
@@ -249,3 +251,11 @@ def test_a_server_that_drains_longer_than_half_of_it_ends_as_it_wants(ended):
         sys.exit(3)
     """)
     assert (lines, status) == (["closed", "drained"], 3)
+
+
+def test_a_callback_for_which_nothing_is_left_is_reported_as_not_run():
+    """The last resort is about to end the process."""
+    registry = Registry()
+    registry.register(print)
+    [(item, how, *_)] = registry._advance(deadline=time.monotonic() - 1)
+    assert (item.name, how) == ("print", "not run")

@@ -13,6 +13,7 @@ from harness import INLINE, NO_THREADS_AT_THE_END, steps
 from graceexit import Registry
 from graceexit._process import Process
 from graceexit._runner import stack
+from graceexit._signals import Handlers
 
 OLD_JOIN = sys.version_info < (3, 13)  # `threading._shutdown` waits for locks, in Python
 
@@ -483,19 +484,12 @@ def test_a_stack_that_is_not_known_is_none():
     assert stack(12345) is None
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
-def test_a_handler_that_is_not_pythons_stays(script):
-    """Python cannot put it back, so nothing goes in front of it."""
-    lines, status = script("""
-        import ctypes, signal
-        import graceexit
-
-        libc = ctypes.CDLL(None)
-        libc.signal.restype, libc.signal.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
-        ours = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda signum: None)
-        libc.signal(signal.SIGUSR1, ctypes.cast(ours, ctypes.c_void_p))
-        libc.signal(signal.SIGURG, ctypes.cast(ours, ctypes.c_void_p))  # as Go's runtime does
-        graceexit.install(signals=[signal.SIGUSR1])
-        graceexit.on_exit(lambda: print("closed"))
-    """).finish()
-    assert (steps(lines), status) == (["closed"], 0)
+def test_a_handler_that_was_there_before_python_stays(monkeypatch):
+    """Python cannot put it back, so nothing goes in front of it and nothing takes its place."""
+    handlers = Handlers(Process())
+    monkeypatch.setattr("graceexit._signals.getsignal", lambda signum: None)
+    before = signal.getsignal(SIGTERM), signal.getsignal(SIGINT)
+    handlers.install([SIGTERM, SIGINT])
+    handlers.take_over()
+    assert (signal.getsignal(SIGTERM), signal.getsignal(SIGINT)) == before
+    handlers.uninstall()

@@ -84,6 +84,27 @@ def test_ctrl_c_while_python_joins_the_threads_runs_the_items_at_once(scenario):
     assert (steps(lines), status) == (["closed"], -signal.SIGINT)
 
 
+@needs_an_ender
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs pthread_kill")
+def test_a_signal_that_another_thread_takes_is_noticed_while_threads_are_waited_for(script):
+    """Python runs its handler on the main thread, which sits in a join and is not woken by it."""
+    lines, status = script("""
+        import signal, threading, time
+        import graceexit
+
+        def work():
+            time.sleep(1)
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            while True:
+                time.sleep(60)
+
+        graceexit.install(linger=0.5)
+        graceexit.on_exit(lambda: print("closed"))
+        threading.Thread(target=work).start()
+    """).finish()
+    assert (lines, status) == (["closed"], -signal.SIGTERM)
+
+
 def test_ctrl_c_while_items_run_ends_at_once(scenario):
     """Whoever presses it then wants out; what was still running is said."""
     worker = scenario("ctrl_c", "callback", 60)
