@@ -22,6 +22,7 @@ from graceexit._latch import Latch
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from graceexit._runner import Outcome
 
@@ -197,6 +198,18 @@ def within(timeout: float, action: "Callable[[], object]") -> None:
     done.wait(timeout)
 
 
+def late_import(name: str) -> "Any":
+    """
+    Import a module as late as now; return None if that takes more than a second.
+
+    A handler that raises in the middle of an import can leave the lock of the imports taken, and
+    then every other thread that imports waits for ever.
+    """
+    if name not in sys.modules:
+        within(1.0, lambda: __import__(name))
+    return sys.modules.get(name)
+
+
 def signal_name(signum: int) -> str:
     """Return the name of *signum*, such as SIGTERM."""
     try:
@@ -222,8 +235,7 @@ def result_of(outcome: "Outcome") -> Result:
 def traceback_of(error: BaseException) -> str:
     """Return the traceback of *error*, or what can be said without the traceback module."""
     try:
-        import traceback
-
+        traceback = late_import("traceback")
         frames = error.__traceback__
         while frames is not None and frames.tb_frame.f_globals.get("__name__") in OURS:
             frames = frames.tb_next

@@ -303,8 +303,9 @@ def run_coroutine(coroutine: "CoroutineType[object, object, object]") -> None:
 def stack(ident: int | None) -> str | None:
     """Return where the thread *ident* is, None if that is not known."""
     try:
-        import traceback
+        from graceexit._report import late_import
 
+        traceback = late_import("traceback")
         frames = traceback.extract_stack(sys._current_frames()[ident or 0])
         return "".join(traceback.format_list([f for f in frames if f.filename != __file__]))
     except Exception:  # it has ended, or the standard library is out of reach by now

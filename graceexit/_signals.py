@@ -230,8 +230,9 @@ def die(
             signal.signal(signum, SIG_DFL)
             real_raise_signal(signum)
         else:
-            import ctypes
+            from graceexit._report import late_import
 
+            ctypes = late_import("ctypes")
             c_signal = ctypes.CDLL(None).signal
             c_signal.argtypes, c_signal.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
             c_signal(signum, None)

@@ -184,6 +184,33 @@ def test_without_the_threading_hook_the_exit_function_does_it(script):
     assert (steps(lines), status) == (["first True", "closed False"], 3)
 
 
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender there")
+def test_a_lock_of_the_imports_that_is_never_released_does_not_keep_the_process_alive(script):
+    """A handler that raises in the middle of an import leaves it so; nobody else can import."""
+    importing = script("""
+        import _imp, time
+        import graceexit
+
+        graceexit.install(linger=0.2)
+        graceexit.on_exit(lambda: print("closed"))
+        graceexit.on_exit(lambda: 1 / 0, name="broken")
+        _imp.acquire_lock()
+        print("ready")
+        while True:
+            try:
+                time.sleep(0.01)
+            except SystemExit:
+                print("swallowed")
+    """)
+    importing.wait_for("ready")
+    importing.send(SIGTERM)
+    lines, status = importing.finish()
+    assert lines[0] == "swallowed"
+    assert "closed" in lines
+    assert any("callback broken" in line for line in lines)
+    assert status == 128 + SIGTERM  # to die of the signal, a thread other than the main one imports
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
 def test_a_handler_that_raises_does_not_cut_the_waiting_short(script):
     """Here the exit function waits for the ender: nothing is left to unwind."""
