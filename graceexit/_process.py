@@ -339,9 +339,11 @@ class Process:
         self._handlers.give_back()
         if self._our_signal is not None:
             atexit.unregister(self._at_exit)
-            atexit._run_exitfuncs()
-            self._finished.set()
-            self._die(self._our_signal)
+            try:
+                atexit._run_exitfuncs()
+            finally:  # somebody's handler may raise at any moment
+                self._finished.set()
+                self._die(self._our_signal)
         self._handlers.uninstall()
 
     # The ender.
@@ -486,8 +488,11 @@ class Process:
 
     def _die(self, signum: int) -> None:
         """Die of *signum*, after what was printed has gone out."""
-        self._last_words("")
-        _signals.die(signum, end=self._exit)
+        try:
+            _signals.ignore_interrupt()
+            self._last_words("")
+        finally:
+            _signals.die(signum, end=self._exit)
 
     # Running, and saying so.
 

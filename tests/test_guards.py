@@ -211,6 +211,36 @@ def test_a_lock_of_the_imports_that_is_never_released_does_not_keep_the_process_
     assert status == 128 + SIGTERM  # to die of the signal, a thread other than the main one imports
 
 
+def test_ctrl_c_while_the_last_words_are_said_changes_no_status(script):
+    """The handlers are Python's again by then, and KeyboardInterrupt would go on to exit."""
+    dying = script("""
+        import sys, time
+        import graceexit
+
+        class Slow:
+            def write(self, text):
+                return len(text)
+
+            def flush(self):
+                if graceexit._process.own._finished.is_set():
+                    real.write("flushing\\n")
+                    real.flush()
+                    time.sleep(0.5)
+
+        graceexit.on_exit(lambda: None)
+        print("ready", flush=True)
+        real, sys.stdout = sys.stdout, Slow()
+        while True:
+            time.sleep(0.01)
+    """)
+    dying.wait_for("ready")
+    dying.send(SIGTERM)
+    dying.wait_for("flushing")
+    dying.send(SIGINT)
+    lines, status = dying.finish()
+    assert (steps(lines), status) == ([], -SIGTERM)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
 def test_a_handler_that_raises_does_not_cut_the_waiting_short(script):
     """Here the exit function waits for the ender: nothing is left to unwind."""
