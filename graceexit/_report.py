@@ -8,7 +8,10 @@ process that has not done so nobody has asked for INFO, and warnings go where it
 send them.
 
 The module is imported by `install` and not at the exit. By then its file may have been replaced by
-another version, or be out of reach after a change of user or root.
+another version, or be out of reach after a change of user or root. Nothing is imported for it at
+the exit, the traceback module least of all: a handler that raises in the middle of an import can
+leave the lock of the imports taken for ever, and a module that calls `eval`, as one with a
+namedtuple does, makes Python forget that it has to die of an unhandled KeyboardInterrupt.
 """
 
 import _thread
@@ -22,7 +25,7 @@ from graceexit._latch import Latch
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from types import FrameType
 
     from graceexit._runner import Outcome
 
@@ -198,18 +201,6 @@ def within(timeout: float, action: "Callable[[], object]") -> None:
     done.wait(timeout)
 
 
-def late_import(name: str) -> "Any":
-    """
-    Import a module as late as now; return None if that takes more than a second.
-
-    A handler that raises in the middle of an import can leave the lock of the imports taken, and
-    then every other thread that imports waits for ever.
-    """
-    if name not in sys.modules:
-        within(1.0, lambda: __import__(name))
-    return sys.modules.get(name)
-
-
 def signal_name(signum: int) -> str:
     """Return the name of *signum*, such as SIGTERM."""
     try:
@@ -233,12 +224,37 @@ def result_of(outcome: "Outcome") -> Result:
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return the traceback of *error*, or what can be said without the traceback module."""
+    """Return the traceback of *error*, beginning in the user's code."""
     try:
-        traceback = late_import("traceback")
         frames = error.__traceback__
         while frames is not None and frames.tb_frame.f_globals.get("__name__") in OURS:
             frames = frames.tb_next
-        return "".join(traceback.format_exception(type(error), error, frames)).rstrip()
-    except Exception:  # the standard library may be out of reach by now
-        return repr(error)
+        if "traceback" in sys.modules:
+            format_exception = sys.modules["traceback"].format_exception
+            return "".join(format_exception(type(error), error, frames)).rstrip()
+        calls = []
+        while frames is not None:
+            calls.append((frames.tb_frame, frames.tb_lineno))
+            frames = frames.tb_next
+        said = f"{type(error).__qualname__}: {error}"
+        return f"Traceback (most recent call last):\n{lines_of(calls)}{said}"
+    except Exception:  # even its message is anybody's code
+        return object.__repr__(error)
+
+
+def stack_of(frame: "FrameType | None") -> str:
+    """Return the calls that have led to *frame*, the outermost first."""
+    calls = []
+    while frame is not None:
+        if frame.f_globals.get("__name__") not in OURS:
+            calls.append((frame, frame.f_lineno))
+        frame = frame.f_back
+    return lines_of(calls[::-1])
+
+
+def lines_of(calls: "list[tuple[FrameType, int]]") -> str:
+    """Return one line for each call, and the source too where the traceback module is in use."""
+    if "traceback" in sys.modules:
+        return "".join(sys.modules["traceback"].StackSummary.extract(calls).format())
+    where = [(frame.f_code, line) for frame, line in calls]
+    return "".join(f'  File "{c.co_filename}", line {n}, in {c.co_name}\n' for c, n in where)

@@ -302,11 +302,9 @@ def run_coroutine(coroutine: "CoroutineType[object, object, object]") -> None:
 
 def stack(ident: int | None) -> str | None:
     """Return where the thread *ident* is, None if that is not known."""
-    try:
-        from graceexit._report import late_import
+    from graceexit._report import stack_of
 
-        traceback = late_import("traceback")
-        frames = traceback.extract_stack(sys._current_frames()[ident or 0])
-        return "".join(traceback.format_list([f for f in frames if f.filename != __file__]))
-    except Exception:  # it has ended, or the standard library is out of reach by now
+    try:
+        return stack_of(sys._current_frames()[ident or 0])
+    except Exception:  # it has ended
         return None

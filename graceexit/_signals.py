@@ -20,6 +20,7 @@ Decisions:
 
 import os
 import signal
+import sys
 import time
 from _thread import get_ident
 from signal import SIG_DFL, SIG_IGN, SIGINT, getsignal
@@ -235,9 +236,11 @@ def die(
             signal.signal(signum, SIG_DFL)
             real_raise_signal(signum)
         else:
-            from graceexit._report import late_import
+            from graceexit._report import within
 
-            ctypes = late_import("ctypes")
+            # The lock of the imports may be taken for ever.
+            within(1.0, lambda: __import__("ctypes"))
+            ctypes = sys.modules["ctypes"]
             c_signal = ctypes.CDLL(None).signal
             c_signal.argtypes, c_signal.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
             c_signal(signum, None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 
@@ -13,7 +12,7 @@ import pytest
 
 import graceexit
 from graceexit import Registry
-from graceexit._report import Log, Report, signal_name, traceback_of, within
+from graceexit._report import Log, Report, signal_name, within
 
 
 @pytest.fixture
@@ -109,10 +108,51 @@ def test_a_signal_without_a_name_has_its_number():
         assert signal_name(signal.SIGRTMIN + 1) == f"signal {signal.SIGRTMIN + 1}"
 
 
-def test_an_error_that_cannot_be_shown_is_named(monkeypatch):
-    """As late as this the standard library may be out of reach."""
-    monkeypatch.setitem(sys.modules, "traceback", None)
-    assert traceback_of(OSError("gone")) == "OSError('gone')"
+def test_tracebacks_and_stacks_need_no_import(script):
+    """They are shorter where the traceback module is not in use, for it is not imported."""
+    lines, status = script("""
+        import sys, threading
+        import graceexit
+
+        sys.modules.pop("traceback", None)
+        registry = graceexit.Registry()
+        over = threading.Event()
+
+        @registry.on_exit(timeout=0.1)
+        def stuck():
+            over.wait()
+
+        @registry.on_exit
+        def broken():
+            raise ValueError("no")
+
+        failed, overran = registry.run().results
+        print(failed)
+        print(overran)
+        over.set()
+        print("traceback" in sys.modules)
+    """).finish()
+    text = "\n".join(lines)
+    assert 'Traceback (most recent call last):\n  File "' in text
+    assert ", in broken\nValueError: no" in text
+    assert ", in stuck\n" in text
+    assert "_runner.py" not in text
+    assert (lines[-1], status) == ("False", 0)
+
+
+def test_an_error_that_cannot_be_shown_is_named(registry):
+    """Its message is anybody's code."""
+
+    class UnspeakableError(Exception):
+        def __str__(self):
+            raise ValueError("nothing to say")
+
+    def fail():
+        raise UnspeakableError
+
+    registry.register(fail)
+    [result] = registry.run().results
+    assert "UnspeakableError" in str(result)
 
 
 # The log
