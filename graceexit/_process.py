@@ -261,7 +261,7 @@ class Process:
     # The hook and the exit function, on the main thread.
 
     def _hook(self) -> None:
-        """Begin the exit; must not raise, for that would skip other hooks, and must not wait."""
+        """Begin the exit; an error must not get out, for it would skip other hooks; do not wait."""
         self._in_hook = True
         try:
             self._begin()
@@ -277,6 +277,7 @@ class Process:
         except BaseException as error:  # a handler may raise here, and other hooks must run
             self._say_error(error)
         self._in_hook = False
+        self.leave(0, None)  # that was asked for meanwhile
 
     def _begin(self) -> None:
         """Begin the exit: the main thread's code is over."""
