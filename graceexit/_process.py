@@ -218,7 +218,7 @@ class Process:
                 self._die(signum)
         elif not self._quiet and not is_shutting_down(frame):
             raise SystemExit(128 + signum)
-        elif not has_ender and not self.registry._is_running():
+        elif not has_ender:
             # Nobody else can make this thread leave the join that it may be in.
             self._leaving = True
             self.leave(signum, frame)
@@ -241,7 +241,8 @@ class Process:
 
     def leave(self, signum: int, frame: "FrameType | None") -> None:  # noqa: ARG002
         """Make the main thread leave the join, if that is asked for."""
-        if self._leaving and not self._in_hook and not self._exit_functions.is_set():
+        too_early = self._in_hook or self.registry._is_running()
+        if self._leaving and not too_early and not self._exit_functions.is_set():
             hide(_signals.Leave)
             raise _signals.Leave
 

@@ -195,12 +195,14 @@ def test_a_lock_of_the_imports_that_is_never_released_does_not_keep_the_process_
         graceexit.on_exit(lambda: print("closed"))
         graceexit.on_exit(lambda: 1 / 0, name="broken")
         _imp.acquire_lock()
-        print("ready")
-        while True:
-            try:
+        try:
+            print("ready")
+            while True:
                 time.sleep(0.01)
-            except SystemExit:
-                print("swallowed")
+        except SystemExit:
+            print("swallowed")
+        while True:
+            time.sleep(0.01)
     """)
     importing.wait_for("ready")
     importing.send(SIGTERM)
