@@ -53,6 +53,10 @@ test-all: ## run every test on every Python from 3.10 up that pyenv, else PATH, 
 stress: $(VENV)/$(STAMP) ## run the tests 20 times under load, two runs at once; ROUNDS=20
 	$(VENV)/bin/python tools/stress.py $(or $(ROUNDS),20) $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/$(STAMP) ## send programs signals at random instants; ROUNDS=10000 SEED=1
+	$(VENV)/bin/python tools/soak.py $(or $(ROUNDS),10000) $(SEED)
+
 .PHONY: coverage
 coverage: $(VENV)/$(STAMP) ## measure the branches that the tests take, in every process
 	$(VENV)/bin/coverage erase
