@@ -13,7 +13,11 @@ graceexit.install(linger=60)
 graceexit.on_exit(lambda: print("closed"))
 
 
+ready = threading.Event()
+
+
 def work():
+    ready.wait()
     time.sleep(0.3)
     print("worked")
 
@@ -47,5 +51,6 @@ elif what.startswith("executor"):
 else:
     threading.Thread(target={"thread": work, "poller": poll}[what]).start()
 print("ready")
+ready.set()
 while ends == "signal":
     time.sleep(0.01)
