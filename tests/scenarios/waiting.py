@@ -50,7 +50,9 @@ elif what.startswith("executor"):
     ThreadPoolExecutor().submit(work)
 else:
     threading.Thread(target={"thread": work, "poller": poll}[what]).start()
-print("ready")
-ready.set()
+try:
+    print("ready")
+finally:  # the signal may come right behind it
+    ready.set()
 while ends == "signal":
     time.sleep(0.01)
