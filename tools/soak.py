@@ -19,10 +19,12 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 STORM = Path(__file__).parent.parent / "tests" / "scenarios" / "storm.py"
 ENDINGS = {"end": 0, "exit": 3, "error": 1, "wait": None}  # the status without a signal
@@ -45,8 +47,12 @@ def one_round(seed: int) -> tuple[str, str]:
         (chance.random() * 0.25, chance.choice([signal.SIGTERM] * 3 + [signal.SIGINT]))
         for _ in range(chance.choice([1, 1, 1, 2, 2, 3, 5]))
     ]
-    sent, output, status = storm(seed, ending, sorted(signals))
-    text = f"seed {seed}: {ending}, sent {[s.name for s in sent]}, status {status}\n{output}"
+    # What is printed by pieces, as a traceback is, must not get between the lines of a child.
+    with tempfile.TemporaryFile() as errors:
+        sent, output, status = storm(seed, ending, sorted(signals), errors)
+        errors.seek(0)
+        said = output + errors.read().decode(errors="replace")
+    text = f"seed {seed}: {ending}, sent {[s.name for s in sent]}, status {status}\n{said}"
     ran = Counter(re.findall(r"^(\d+) ran (\d+)$", output, re.MULTILINE))
     registered = re.findall(r"^(\d+) registered (\d+)$", output, re.MULTILINE)
     if twice := [item for item, count in ran.items() if count > 1]:
@@ -63,14 +69,14 @@ def one_round(seed: int) -> tuple[str, str]:
 
 
 def storm(
-    seed: int, ending: str, signals: list[tuple[float, signal.Signals]]
+    seed: int, ending: str, signals: list[tuple[float, signal.Signals]], errors: IO[bytes]
 ) -> tuple[list[signal.Signals], str, int]:
     """Start a program and send it the signals; return those sent, its output and its status."""
     program = subprocess.Popen(
         [sys.executable, STORM, str(seed), ending],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=errors,
         env={**os.environ, "PYTHONFAULTHANDLER": "1"},
         start_new_session=True,
     )
