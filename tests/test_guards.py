@@ -518,6 +518,13 @@ def test_a_thread_that_cannot_be_joined_yet_is_tried_again():
     assert process._bell.wait(0)
 
 
+def test_streams_that_are_gone_are_passed_over(monkeypatch, capfd):
+    """A program under `pythonw` has none."""
+    monkeypatch.setattr(sys, "stdout", None)
+    Process()._last_words("said all the same\n")
+    assert capfd.readouterr().err == "said all the same\n"
+
+
 def test_a_thread_of_another_process_is_not_taken_for_one_that_has_ended():
     """`Process.is_alive` raises in a process that has not started it."""
 

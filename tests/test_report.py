@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -140,7 +141,8 @@ def test_tracebacks_and_stacks_need_no_import(script):
     assert (lines[-1], status) == ("False", 0)
 
 
-def test_an_error_that_cannot_be_shown_is_named(registry):
+@pytest.mark.parametrize("has_traceback", [True, False])
+def test_an_error_that_cannot_be_shown_is_named(registry, monkeypatch, has_traceback):
     """Its message is anybody's code."""
 
     class UnspeakableError(Exception):
@@ -152,6 +154,8 @@ def test_an_error_that_cannot_be_shown_is_named(registry):
 
     registry.register(fail)
     [result] = registry.run().results
+    if not has_traceback:
+        monkeypatch.delitem(sys.modules, "traceback", raising=False)
     assert "UnspeakableError" in str(result)
 
 
