@@ -160,7 +160,7 @@ class Log:
             del lines[0]
             if not lines:
                 self._speaking.release()
-                # A line that was posted before the release had nobody to say it.
+                # A line that was posted before the release had nobody to say it: an instant.
                 if not lines or not self._speaking.acquire(blocking=False):  # pragma: no branch
                     return
 

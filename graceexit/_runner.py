@@ -145,6 +145,7 @@ class Run:
         left = end - self._clock()
         if left > 0:
             self._bell.wait(None if left == NEVER else left)
+        # It may end at this very instant.
         elif action is not None and self._running.pop(key, None) is not None:  # pragma: no branch
             helper, self._helper = self._helper, None
             item, verb, begun, _ = action

@@ -33,6 +33,9 @@ STACKS = 5.0  # for a process to print its stacks
 
 TICK = 0.02
 
+# Variables for a program that coverage cannot measure, or should leave alone.
+UNMEASURED = {name: None for name in os.environ if name.startswith("COVERAGE_")}
+
 # Such a Python starts no thread once its main thread has ended; graceexit says so, once.
 NO_THREADS_AT_THE_END = (3, 12) <= sys.version_info < (3, 12, 3)
 INLINE = "no thread can be started here: items had no timeout of their own"

@@ -7,12 +7,12 @@ fails here says which mechanism of graceexit to look at.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from textwrap import dedent
 
 import pytest
+from harness import UNMEASURED
 
 VERSION = sys.version_info
 # Up to 3.12 `threading._shutdown` joins threads by the locks that it finds in a set of its own.
@@ -24,12 +24,11 @@ MAY_REFUSE_THREADS = VERSION[:2] == (3, 12)
 @pytest.fixture
 def fact(program, tmp_path):
     """Run a program, given as text, unmeasured; return its lines and its return code."""
-    env = {name: None for name in os.environ if name.startswith("COVERAGE_")}
 
     def run(source: str, *args: object) -> tuple[list[str], int]:
         path = tmp_path / "fact.py"
         path.write_text(dedent(source))
-        return program(sys.executable, path, *args, env=env, cwd=tmp_path).finish()
+        return program(sys.executable, path, *args, env=UNMEASURED, cwd=tmp_path).finish()
 
     return run
 

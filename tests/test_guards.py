@@ -11,7 +11,7 @@ import pytest
 from harness import INLINE, NO_THREADS_AT_THE_END, steps
 
 from graceexit import Registry
-from graceexit._process import Process
+from graceexit._process import EXIT_FUNCTIONS, Process
 from graceexit._runner import stack
 from graceexit._signals import Handlers
 
@@ -135,6 +135,7 @@ def test_exit_functions_that_hang_get_five_seconds_once_an_item_was_left_behind(
     script, ends, status
 ):
     """They may wait for what the item holds."""
+    began = time.monotonic()
     hanging = script(
         """
         import atexit, sys, threading, time
@@ -159,10 +160,9 @@ def test_exit_functions_that_hang_get_five_seconds_once_an_item_was_left_behind(
     if ends == "signal":
         hanging.send(SIGTERM)
     hanging.wait_for("holding")
-    began = time.monotonic()
     _, ended = hanging.finish()
     assert ended == status
-    assert 4.5 < time.monotonic() - began < 30
+    assert EXIT_FUNCTIONS < time.monotonic() - began < 30
 
 
 def test_without_the_threading_hook_the_exit_function_does_it(script):
@@ -308,10 +308,10 @@ def test_an_error_of_the_exit_itself_is_told_and_the_process_ends(script, method
     assert status == 3
 
 
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there a stuck thread hangs")
 def test_what_others_leave_to_the_unraisable_hook_is_still_printed(script):
     """Only the exception by which the main thread leaves the join is kept quiet."""
-    lines, status = script(
-        """
+    lines, status = script("""
         import atexit, threading, time
         import graceexit
 
@@ -319,24 +319,11 @@ def test_what_others_leave_to_the_unraisable_hook_is_still_printed(script):
             def __del__(self):
                 raise ValueError("in a finalizer")
 
-        def endless():
-            while True:
-                time.sleep(60)
-
         atexit.register(lambda: Broken() and None)
-        thread = threading.Thread(target=endless, daemon=graceexit is None)
+        thread = threading.Thread(target=time.sleep, args=[60])
         thread.start()
         graceexit.register(thread, stop=threading.Event(), timeout=0.1)
-    """
-        if not NO_THREADS_AT_THE_END
-        else """
-        class Broken:
-            def __del__(self):
-                raise ValueError("in a finalizer")
-
-        Broken()
-    """
-    ).finish()
+    """).finish()
     assert "ValueError: in a finalizer" in lines
     assert not any("Leave" in line for line in lines)
     assert status == 0

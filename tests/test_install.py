@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import sys
 
 import pytest
-from harness import INLINE, NO_THREADS_AT_THE_END, steps
+from harness import INLINE, NO_THREADS_AT_THE_END, UNMEASURED, steps
 
 import graceexit
 from graceexit import _process
@@ -356,7 +355,7 @@ def test_a_subinterpreter_runs_its_items_at_its_end(script):
         interpreters.destroy(inner)
         print("destroyed")
         """,
-        env={name: None for name in os.environ if name.startswith("COVERAGE_")},
+        env=UNMEASURED,
     )
     lines, status = outer.finish()
     expected = ["closed", "destroyed", "closed outside"]

@@ -65,6 +65,7 @@ def one_round(seed: int) -> tuple[str, str]:
         raise FailureError(f"status {status} is none of {allowed}; {text}")
     names = "+".join(sorted({one.name for one in sent})) or "no signal"
     how = signal.Signals(-status).name if status < 0 else f"status {status}"
+    how += ", asked again" if len(sent) > len(signals) else ""
     return f"{ending}, {names}", how
 
 
