@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 WARNING, ERROR = 30, 40  # the levels of logging
+CO_COROUTINE = 0x80  # as in inspect: the code of an `async def`
 
 
 class Registry:
@@ -120,6 +121,8 @@ class Registry:
         )
         if item.stop is not None and len(self._items) >= self._sweep_at:
             self._forget_ended()
+        if getattr(getattr(subject, "__code__", None), "co_flags", 0) & CO_COROUTINE:
+            import asyncio  # noqa: F401  (now, for an import at the exit can change its status)
         self._items[item] = True
         run = self._run
         if run is not None:

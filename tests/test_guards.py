@@ -546,13 +546,22 @@ def test_a_handler_that_was_there_before_python_stays(monkeypatch):
     handlers.uninstall()
 
 
-def test_an_item_that_fails_after_ctrl_c_does_not_change_the_status(script):
-    """Python forgets that it has to die of SIGINT when a module with a namedtuple is imported."""
+def test_what_items_need_after_ctrl_c_does_not_change_the_status(script):
+    """
+    Neither a traceback nor the loop of an async callback is imported at the exit.
+
+    Python forgets that it has to die of SIGINT when a module with a namedtuple is imported then.
+    """
     interrupted = script("""
-        import sys, time
+        import time
         import graceexit
 
         graceexit.on_exit(lambda: 1 / 0, name="broken")
+
+        @graceexit.on_exit
+        async def leave():
+            print("left")
+
         print("ready")
         while True:
             time.sleep(0.01)
@@ -560,5 +569,6 @@ def test_an_item_that_fails_after_ctrl_c_does_not_change_the_status(script):
     interrupted.wait_for("ready")
     interrupted.send(SIGINT)
     lines, status = interrupted.finish()
+    assert "left" in lines
     assert any("callback broken" in line for line in lines)
     assert status == -SIGINT
