@@ -15,6 +15,7 @@ export INTERFACE GRANIAN
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags)')
 $(if $(VERSION),,$(error $(PYTHON) is not a Python that runs; say which: make PYTHON=python3.13))
 VENV    ?= .venv-$(VERSION)
+SERVERS := .venv-servers-$(VERSION)
 DEMO    := .venv-demo$(if $(GRANIAN),-$(GRANIAN))
 STAMP   := .made-by-$(VERSION)
 
@@ -30,7 +31,7 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(DEMO)/$(STAMP) ## lose no message over five restarts of Granian; INTERFACE=asgi|wsgi|rsgi GRANIAN=1.3
@@ -39,6 +40,10 @@ demo: $(DEMO)/$(STAMP) ## lose no message over five restarts of Granian; INTERFA
 .PHONY: test
 test: $(VENV)/$(STAMP) ## run every test; PYTHON=python3.13 ARGS="-k sigterm"
 	$(VENV)/bin/pytest -n $(WORKERS) $(if $(WHEEL),--installed) $(ARGS)
+
+.PHONY: test-servers
+test-servers: $(SERVERS)/$(STAMP) $(SERVERS)-granian-1.3/$(STAMP) ## run every server in every way; ARGS="-k gunicorn"
+	$(SERVERS)/bin/pytest tests/servers -n 8 --every-server --results build/servers.json $(ARGS)
 
 .PHONY: test-all
 test-all: ## run every test on every Python from 3.10 up that pyenv, else PATH, has
@@ -91,6 +96,12 @@ clean: ## remove whatever these targets have made
 
 $(VENV)/$(STAMP): pyproject.toml $(WHEEL)
 	$(call venv,--group test --group servers $(or $(WHEEL),--editable .))
+
+$(SERVERS)/$(STAMP): pyproject.toml
+	$(call venv,--group test --group every-server --editable .)
+
+$(SERVERS)-granian-1.3/$(STAMP): pyproject.toml
+	$(call venv,'granian==1.3.*' --editable .)
 
 $(DEMO)/$(STAMP): pyproject.toml
 	$(call venv,$(if $(GRANIAN),--group broker 'granian==$(GRANIAN).*',--group demo) --editable .)

@@ -22,9 +22,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Seconds. They only ever fail a test; none passes because one of them has gone by.
 LIMIT = 60.0  # from a program's start to its end
@@ -87,6 +90,15 @@ class Program:
                 if self._seen == len(self.lines):
                     self._fail(f"it has not printed {expected!r}")
             self._read()
+
+    def read_until(self, done: Callable[[], bool]) -> bool:
+        """Read until *done()*; return False if the program and all it started end before."""
+        while not done():
+            if self._process.poll() is not None and not self.members():
+                self._drain()
+                return done()
+            self._read()
+        return True
 
     def send(self, signum: int) -> None:
         """Send the signal to the program alone."""

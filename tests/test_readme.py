@@ -39,5 +39,5 @@ def test_a_row_of_the_table_names_the_test_that_holds_it(row):
     """Whoever doubts a row of "What happens when..." finds the test, and it is there."""
     names = re.findall(r"`(test_\w+)`", row.rpartition("|")[2])
     assert names
-    sources = "\n".join(path.read_text(encoding="utf-8") for path in TESTS.glob("test_*.py"))
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py"))
     assert [name for name in names if f"def {name}(" not in sources] == []

@@ -1,0 +1,95 @@
+"""
+The application under every server: a thread to stop, a pool to close, a request that takes 1.5 s.
+
+With PLAIN=1 it is the same without graceexit, and the thread a daemon. With EACH_PROCESS=1 it is
+written for a server that loads it before it forks.
+"""
+
+import asyncio
+import os
+import threading
+import time
+
+PLAIN = os.environ.get("PLAIN") == "1"
+EACH_PROCESS = os.environ.get("EACH_PROCESS") == "1"
+flag = threading.Event()
+
+
+def say(*what):
+    """Write a line in one piece, whichever process writes another one."""
+    os.write(1, (" ".join(map(str, what)) + "\n").encode())
+
+
+def flush_for_ever():
+    """Do what a flush loop does."""
+    while not flag.is_set():
+        time.sleep(0.01)
+    say("stopped", os.getpid())
+
+
+thread = threading.Thread(target=flush_for_ever, daemon=PLAIN)
+thread.start()
+
+if PLAIN:
+
+    def is_exiting():
+        """Return nothing: nobody knows."""
+else:
+    import graceexit
+
+    graceexit.register(thread, stop=flag, timeout=5)
+
+    @graceexit.on_exit(each_process=EACH_PROCESS)
+    def close_pool():
+        """Close what the thread uses."""
+        say("closed", os.getpid())
+
+    is_exiting = graceexit.exiting.is_set
+
+
+def answer():
+    """Take 1.5 s, and say whether the end of the process was known by then."""
+    say("requested", os.getpid())
+    time.sleep(1.5)
+    say("answered", os.getpid(), is_exiting())
+    return "ok"
+
+
+async def answer_async():
+    """Do the same in a coroutine."""
+    say("requested", os.getpid())
+    await asyncio.sleep(1.5)
+    say("answered", os.getpid(), is_exiting())
+    return "ok"
+
+
+def wsgi(environ, start_response):
+    """Answer."""
+    body = answer().encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+async def asgi(scope, receive, send):
+    """Answer."""
+    if scope["type"] == "lifespan":
+        while True:
+            event = (await receive())["type"]
+            await send({"type": f"{event}.complete"})
+            if event == "lifespan.shutdown":
+                return
+    body = (await answer_async()).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def rsgi(scope, protocol):
+    """Answer."""
+    body = await answer_async()
+    protocol.response_str(200, [("content-length", str(len(body)))], body)
+
+
+if EACH_PROCESS:
+    os.register_at_fork(after_in_child=lambda: say("forked", os.getpid()))
+say("imported", os.getpid())

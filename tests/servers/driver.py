@@ -1,0 +1,304 @@
+"""
+One cell of the table: a server, a request in flight, a signal, and how everything ends.
+
+`measure` does it once. `compare` says what is wrong with the run with graceexit, given the one
+without it, in which the thread is a daemon.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from servers.row import Reload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness import Program
+    from servers.row import Row
+
+APPS = Path(__file__).parent / "apps"
+# Seconds. Whoever is not gone so long after the signal is not gone in good time; no server has lost
+# its patience by then, and killed it.
+GOOD_TIME = 20.0
+LIMIT = 60.0  # for the whole run, and what a reload takes on top
+LOOKS, LOOK = 5, 0.02  # so often, so many seconds apart, a process is seen to sleep
+
+
+@dataclass
+class Run:
+    """
+    How one run has ended.
+
+    Attributes:
+        answer: What the client got: "200 ok", or the name of what was raised.
+        finished: Whether the code of the request came to its end.
+        knew: Whether `exiting` was set when it did.
+        gone: Whether every process was gone in good time.
+        main: The return code of the main process.
+        busy: That of the process with the request, as its parent was told; None if nobody said.
+        old: Those of the other workers that were there at the signal, sorted.
+        new: Those of the workers that came later, sorted.
+        steps: What each process that has the application printed, by its pid.
+        forked: The processes that were forked from one that had loaded the application.
+        busy_pid: The process with the request.
+    """
+
+    answer: str = ""
+    finished: bool = False
+    knew: bool = False
+    gone: bool = True
+    main: int | None = None
+    busy: int | None = None
+    old: list[int | None] = field(default_factory=list)
+    new: list[int | None] = field(default_factory=list)
+    steps: dict[int, list[str]] = field(default_factory=dict)
+    forked: set[int] = field(default_factory=set)
+    busy_pid: int = 0
+
+    def ends(self) -> dict[str, object]:
+        """Return how the processes have ended, by their part."""
+        return {"main": self.main, "busy": self.busy, "others": self.old, "new": self.new}
+
+    def summary(self) -> dict[str, object]:
+        """Return what the table tells of the run."""
+        return {
+            "answer": self.answer,
+            "finished": self.finished,
+            "knew": self.knew,
+            "gone": self.gone,
+            **self.ends(),
+        }
+
+
+class Client(threading.Thread):
+    """Asks for a page, and keeps what came of it."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.port = port
+        self.answer = ""
+
+    def run(self) -> None:
+        """Ask."""
+        until = time.monotonic() + LIMIT
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT)
+            while connection.sock is None:
+                try:
+                    connection.connect()
+                except ConnectionRefusedError:  # ready to serve, but not listening yet
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(LOOK)
+            connection.request("GET", "/")
+            response = connection.getresponse()
+            self.answer = f"{response.status} {response.read().decode()}"
+            connection.close()
+        except (OSError, http.client.HTTPException):
+            self.answer = "none"
+
+
+class Server:
+    """A server of a row, from its start to its end."""
+
+    def __init__(
+        self, row: Row, column: str, program: Callable[..., Program], folder: Path, *, plain: bool
+    ) -> None:
+        self.row = row
+        self.column = column
+        self.folder = folder
+        self.reload = row.reload if column == "reload" and row.reload else Reload("")
+        self.ready = re.compile(row.ready)
+        self.client = Client(free_port())
+        folder.mkdir()
+        words = f"{row.command} {self.reload.words}".replace("PORT", str(self.client.port))
+        self.running = program(
+            python_of(row),
+            *words.replace("DIR", str(folder)).split(),
+            cwd=APPS,
+            env={"SAY_REAPED": "1", "PLAIN": "1" if plain else None, **row.env},
+            limit=LIMIT + self.reload.seconds,
+        )
+        if not self.running.read_until(lambda: self.are_ready(row.workers)):
+            self.running.wait_for(self.ready)  # fails, with its output
+        # A request, and all main threads asleep: a signal that comes just as one begins to wait is
+        # lost by servers, whatever the application does.
+        self.client.start()
+        self.busy = int(self.running.wait_for(re.compile("^requested ")).split()[1])
+        self.workers = workers_of(self.running.lines)
+        settle(self.running)
+
+    def are_ready(self, count: int) -> bool:
+        """Return whether so many workers have been ready by now."""
+        told = sum(bool(self.ready.search(line)) for line in self.running.lines)
+        return min(told, len(workers_of(self.running.lines))) >= count
+
+    def strike(self) -> None:
+        """Do what the column is about, and bring about the end of the server."""
+        if self.column == "group":
+            self.running.send_group(signal.SIGINT)
+            return
+        if self.column != "term":
+            replaced = [self.busy]
+            if self.column == "worker":
+                os.kill(self.busy, signal.SIGTERM)
+            else:
+                self.do_reload()
+                replaced = replaced if self.reload.one else self.workers
+            # The old are gone and the new are there, or all is over.
+            count = len(self.workers) + len(replaced)
+            self.running.read_until(lambda: all(map(is_gone, replaced)) and self.are_ready(count))
+            if is_gone(self.running.pid):
+                return
+            settle(self.running)
+        self.running.send(signal.SIGTERM)
+
+    def do_reload(self) -> None:
+        """Have the server replace its workers."""
+        if isinstance(self.reload.how, signal.Signals):
+            self.running.send(self.reload.how)
+        elif self.reload.how == "touch":
+            (self.folder / "touched.py").touch()
+
+    def see_the_end(self) -> Run:
+        """Wait for the end, and return how it was."""
+        running, workers = self.running, self.workers
+        run = Run(busy_pid=self.busy)
+        until = time.monotonic() + GOOD_TIME
+        run.gone = not running.read_until(lambda: time.monotonic() > until)
+        if run.gone:
+            _, run.main = running.finish()
+        else:
+            running.close()
+        self.client.join()
+        run.answer = self.client.answer
+        for line in running.lines:
+            if match := re.match(r"(stopped|closed|answered) (\d+)(?: (True|False|None))?$", line):
+                run.steps.setdefault(int(match[2]), []).append(match[1])
+                run.knew |= match[3] == "True"
+        run.finished = "answered" in run.steps.get(self.busy, [])
+        for pid in pids(running.lines, "imported|forked"):
+            run.steps.setdefault(pid, [])
+        run.forked = set(pids(running.lines, "forked"))
+        reaped = statuses(running.lines)
+        run.busy = run.main if self.busy == running.pid else reaped.get(self.busy)
+        old = [pid for pid in workers if pid not in (self.busy, running.pid)]
+        new = [pid for pid in workers_of(running.lines) if pid not in workers]
+        run.old, run.new = (sorted(map(reaped.get, some), key=repr) for some in (old, new))
+        return run
+
+
+def measure(
+    row: Row, column: str, program: Callable[..., Program], folder: Path, *, plain: bool
+) -> Run:
+    """Start the server of *row*, do to it what *column* says during a request, and see it end."""
+    server = Server(row, column, program, folder, plain=plain)
+    server.strike()
+    return server.see_the_end()
+
+
+def compare(run: Run, plain: Run) -> dict[str, str]:
+    """Return what is wrong with *run*, each of row.FINDINGS with the evidence."""
+    if not (run.gone and plain.gone):
+        late = f"not gone {GOOD_TIME} s after the signal"
+        return ({} if run.gone else {"hangs": late}) | ({} if plain.gone else {"plain hangs": late})
+    found = {}
+    ends = [run.main, run.busy, *run.old, *run.new]
+    if -signal.SIGKILL in ends:
+        found["killed"] = f"ended by {ends}"
+    wrong = {
+        pid: steps
+        for pid, steps in run.steps.items()
+        if [step for step in steps if step != "answered"]
+        != (["closed"] if pid in run.forked else ["stopped", "closed"])
+    }
+    if wrong:
+        found["items"] = f"printed by process: {wrong}"
+    if (run.answer, run.finished) != (plain.answer, plain.finished):
+        found["answer"] = (
+            f"{run.answer}, code finished: {run.finished}; without graceexit {plain.answer},"
+            f" {plain.finished}"
+        )
+    if run.finished and run.steps[run.busy_pid][0] != "answered":
+        found["order"] = f"printed by process {run.busy_pid}: {run.steps[run.busy_pid]}"
+    if run.ends() != plain.ends():
+        found["status"] = f"{run.ends()}; without graceexit {plain.ends()}"
+    return found
+
+
+def python_of(row: Row) -> str:
+    """Return the Python that has the server; skip the test where there is none."""
+    if not row.venv:
+        return sys.executable
+    python = Path(f"{sys.prefix}-{row.venv}/bin/python")
+    if not python.exists():
+        pytest.skip(f"there is no {python}; make test-servers makes it")
+    return str(python)
+
+
+def settle(running: Program) -> None:
+    """Wait until the main thread of every process sleeps."""
+    seen: list[object] = []
+    while len(seen) < LOOKS or set(seen[-LOOKS:]) != {seen[-1]} or seen[-1] is None:
+        running.check()
+        seen.append(asleep(running.members()))
+
+
+def asleep(members: dict[int, str]) -> object:
+    """Return how much the main threads have worked so far if all of them sleep, else None."""
+    worked = []
+    for pid in members:
+        try:
+            stat = Path(f"/proc/{pid}/task/{pid}/stat").read_text(errors="replace")
+        except OSError:  # it has just ended, or there is no /proc
+            continue
+        state, *rest = stat.rpartition(")")[2].split()
+        if state != "S":
+            return None
+        worked.append((pid, *rest[10:12]))
+    return tuple(worked)
+
+
+def is_gone(pid: int) -> bool:
+    """Return whether there is no such process any more, and its parent has been told."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def pids(lines: list[str], what: str) -> list[int]:
+    """Return which processes have said *what*, in that order."""
+    found = [re.match(f"(?:{what}) (\\d+)$", line) for line in lines]
+    return [int(match[1]) for match in found if match]
+
+
+def workers_of(lines: list[str]) -> list[int]:
+    """Return the workers: the forked ones where the application is loaded before the fork."""
+    return pids(lines, "forked") or pids(lines, "imported")
+
+
+def statuses(lines: list[str]) -> dict[int, int]:
+    """Return how each process has ended, as the one that waited for it was told."""
+    found = [re.match(r"reaped (\d+) (-?\d+)$", line) for line in lines]
+    return {int(match[1]): int(match[2]) for match in found if match}
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody uses."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
