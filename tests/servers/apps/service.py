@@ -2,7 +2,8 @@
 The application under every server: a thread to stop, a pool to close, a request that takes 1.5 s.
 
 With PLAIN=1 it is the same without graceexit, and the thread a daemon. With EACH_PROCESS=1 it is
-written for a server that loads it before it forks.
+written for a server that loads it before it forks. A task queue has a hook for each process that it
+forks, and there calls `begin`.
 """
 
 import asyncio
@@ -12,23 +13,12 @@ import time
 
 PLAIN = os.environ.get("PLAIN") == "1"
 EACH_PROCESS = os.environ.get("EACH_PROCESS") == "1"
-flag = threading.Event()
 
 
 def say(*what):
     """Write a line in one piece, whichever process writes another one."""
     os.write(1, (" ".join(map(str, what)) + "\n").encode())
 
-
-def flush_for_ever():
-    """Do what a flush loop does."""
-    while not flag.is_set():
-        time.sleep(0.01)
-    say("stopped", os.getpid())
-
-
-thread = threading.Thread(target=flush_for_ever, daemon=PLAIN)
-thread.start()
 
 if PLAIN:
 
@@ -37,14 +27,30 @@ if PLAIN:
 else:
     import graceexit
 
-    graceexit.register(thread, stop=flag, timeout=5)
-
-    @graceexit.on_exit(each_process=EACH_PROCESS)
-    def close_pool():
-        """Close what the thread uses."""
-        say("closed", os.getpid())
-
     is_exiting = graceexit.exiting.is_set
+
+
+def begin():
+    """Start and register what has to end in this process."""
+    flag = threading.Event()
+
+    def flush_for_ever():
+        """Do what a flush loop does."""
+        while not flag.is_set():
+            time.sleep(0.01)
+        say("stopped", os.getpid())
+
+    thread = threading.Thread(target=flush_for_ever, daemon=PLAIN)
+    thread.start()
+    if not PLAIN:
+        graceexit.register(thread, stop=flag, timeout=5)
+
+        @graceexit.on_exit(each_process=EACH_PROCESS)
+        def close_pool():
+            """Close what the thread uses."""
+            say("closed", os.getpid())
+
+    say("imported", os.getpid())
 
 
 def answer():
@@ -92,4 +98,4 @@ async def rsgi(scope, protocol):
 
 if EACH_PROCESS:
     os.register_at_fork(after_in_child=lambda: say("forked", os.getpid()))
-say("imported", os.getpid())
+begin()
