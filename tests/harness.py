@@ -43,6 +43,9 @@ UNMEASURED = {name: None for name in os.environ if name.startswith("COVERAGE_")}
 NO_THREADS_AT_THE_END = (3, 12) <= sys.version_info < (3, 12, 3)
 INLINE = "no thread can be started here: items had no timeout of their own"
 
+# A free-threaded Python: no C call keeps the others from running.
+WITHOUT_GIL = not getattr(sys, "_is_gil_enabled", lambda: True)()
+
 
 class Program:
     """
