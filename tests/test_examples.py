@@ -1,0 +1,201 @@
+"""The examples do what they say, run by what they are about."""
+
+import http.client
+import re
+import shlex
+import signal
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+from harness import steps
+from servers.driver import free_port
+from serving import connect, get, need
+
+TESTS = Path(__file__).parent
+EXAMPLES = TESTS.parent / "examples"
+NUMBERED = sorted(EXAMPLES.glob("[0-9][0-9]_*"))
+
+
+@pytest.fixture
+def example(program):
+    """Start an example: `example("01_script.py", "3")`, or a module: `example("-m", ...)`."""
+
+    def start(*words, **options):
+        return program(sys.executable, *words, cwd=EXAMPLES, **options)
+
+    return start
+
+
+@pytest.fixture
+def serve(example):
+    """Start a server with a command line from the opening of an example, on a free port."""
+
+    def start(command, *more, **options):
+        module, *words = shlex.split(command)
+        need(module)
+        port = free_port()
+        bind = ["-b", f"127.0.0.1:{port}"] if module == "gunicorn" else ["--port", port]
+        return example("-m", module, *bind, *words, *more, **options), port
+
+    return start
+
+
+def command_of(name):
+    """Return the command that the opening of an example gives."""
+    text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    (command,) = re.findall(rf"^(\w+ .*{name}:app)", text, re.MULTILINE)
+    return command
+
+
+def ours(lines, *words):
+    """Return the lines that begin with one of *words*: the others are the server's."""
+    return [line for line in lines if line.startswith(words)]
+
+
+@pytest.mark.parametrize("path", NUMBERED, ids=lambda path: path.name)
+def test_an_example_is_short_and_named_by_a_test(path):
+    """A reader sees an example at one glance; none of them is without a check."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
+    tests = [test.read_text(encoding="utf-8") for test in TESTS.rglob("test_*.py")]
+    assert any(path.stem in test for test in tests)
+
+
+@pytest.mark.parametrize(
+    ("signum", "status"), [(None, 0), (signal.SIGTERM, -15), (signal.SIGINT, -2)]
+)
+def test_the_script_removes_its_folder_however_it_ends(example, signum, status):
+    """The folder is gone after the last step, after SIGTERM and after Ctrl-C."""
+    running = example("01_script.py", 10**6 if signum else 3)
+    folder = Path(running.wait_for(re.compile("^step 3 in ")).split()[3])
+    if signum:
+        assert folder.is_dir()
+        running.send(signum)
+    lines, code = running.finish()
+    assert ours(lines, "removed") == [f"removed {folder}"]
+    assert not folder.exists()
+    assert code == status
+
+
+def test_the_worker_thread_sends_the_rest_before_its_connection_is_closed(example):
+    """Every message that has been queued is sent, once and in order; then comes the callback."""
+    running = example("02_worker_thread.py")
+    running.wait_for("queued 3")
+    running.send(signal.SIGTERM)
+    _, status = running.finish()
+    lines = steps(running.lines)
+    sent = [int(line.split()[1]) for line in ours(lines, "sent")]
+    queued = [int(line.split()[1]) for line in ours(lines, "queued")]
+    assert sent == list(range(len(sent)))
+    assert 0 <= len(sent) - len(queued) <= 1  # the signal may come before the line
+    assert lines[-1] == "closed the connection"
+    assert status == -signal.SIGTERM
+
+
+def test_granian_loses_no_path_that_a_request_has_queued(serve, tmp_path):
+    """What was answered is in the database when the server has ended."""
+    database = tmp_path / "visits.db"
+    running, port = serve(command_of("03_granian"), env={"DATABASE": str(database)})
+    for _ in range(2):  # a worker that is still starting can miss the signal
+        running.wait_for(re.compile(r"Started worker-\d+$"))
+    paths = [f"/{number}" for number in range(20)]
+    assert [get(running, port, path) for path in paths] == [202] * len(paths)
+    running.send(signal.SIGTERM)
+    _, status = running.finish()
+    found = sqlite3.connect(database).execute("SELECT path FROM visit").fetchall()
+    assert sorted(found) == sorted((path,) for path in paths)
+    assert status == 0
+
+
+def test_gunicorn_finishes_the_jobs_of_a_pool_before_the_connection_is_closed(serve):
+    """A mail that a request has left to a thread pool is sent, though the request has ended."""
+    running, port = serve(command_of("04_gunicorn"), "--workers", 1)
+    assert get(running, port, "/somebody") == 202
+    running.send(signal.SIGTERM)
+    running.finish()
+    expected = ["sent a mail to somebody", "closed the connection"]
+    assert ours(running.lines, "sent", "closed") == expected
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_uvicorn_ends_a_task_in_the_lifespan_and_the_rest_afterwards(serve, workers):
+    """The loop's own task ends in the lifespan, then the thread, then an async callback."""
+    running, port = serve(command_of("05_uvicorn"), "--workers", workers)
+    for _ in range(workers):
+        running.wait_for(re.compile("Application startup complete"))
+    assert get(running, port, "/") == 204
+    running.send(signal.SIGTERM)
+    _, status = running.finish()
+    expected = ["cancelled the task True", "stopped the thread", "left the cluster"]
+    lines = ours(running.lines, "cancelled", "stopped", "left")
+    assert sorted(lines) == sorted(expected * workers)
+    if workers == 1:
+        assert lines == expected
+    assert status == (-signal.SIGTERM if workers == 1 else 0)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_the_asyncio_service_cancels_its_tasks_and_then_ends_its_thread(example, signum):
+    """The tasks unwind first, and what they say still goes through the thread."""
+    running = example("09_asyncio_service.py")
+    for number in (1, 2):
+        running.wait_for(f"handled a message in {number}")
+    running.send(signum)
+    lines, status = running.finish()
+    said = ours(lines, "put", "closed")
+    assert sorted(said[:2]) == [f"put a message back in {n}" for n in (1, 2)]
+    assert said[2:] == ["closed the connection"]
+    assert status == -signum
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "granian --interface asgi",
+        "gunicorn --worker-class asgi",
+        "uvicorn",
+        "uvicorn --workers 2",
+    ],
+)
+def test_an_endless_stream_ends_when_sigterm_comes_and_a_probe_is_told(serve, command):
+    """The server drains, and it is the stream that ends itself; a probe hears it, or nobody."""
+    need("starlette")
+    running, port = serve(f"{command} 10_readiness:app")
+    probe = connect(running, port)
+    assert ask(probe, "/ready") == 200
+    stream = connect(running, port)
+    stream.request("GET", "/events")
+    answer = stream.getresponse()
+    assert answer.readline() == b"data: tick\n"
+    running.send(signal.SIGTERM)
+    status = 200
+    while status == 200:
+        status = ask(probe, "/ready")
+    assert status in {503, None}
+    if "gunicorn" in command:
+        assert status == 503
+    rest = answer.read().decode()
+    assert rest.endswith("event: moved\ndata: connect again\n\n")
+    probe.close()
+    stream.close()
+    _, status = running.finish()
+    assert status == (-signal.SIGTERM if command == "uvicorn" else 0)
+
+
+def ask(connection, path):
+    """Return the status of the answer, None where the server has closed the connection."""
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        response.read()
+    except (ConnectionError, http.client.HTTPException):
+        return None
+    return response.status
+
+
+def test_the_test_of_a_clean_up_passes(example):
+    """Pytest runs it as an application's own suite would."""
+    running = example("-m", "pytest", "-q", "-p", "no:cacheprovider", "13_test_cleanup.py")
+    assert running.finish()[1] == 0
+    assert re.match("2 passed", running.lines[-1])
