@@ -7,13 +7,13 @@ threads here, and so is a class of the user's own.
 """
 
 import threading
+from threading import TIMEOUT_MAX, Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any, Protocol
 
-    class Thread(Protocol):
+    class Joinable(Protocol):
         """Something that can be joined: a thread, a timer, a process."""
 
         def join(self, timeout: float | None = ..., /) -> object: ...
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
         """Something with `set()`, such as `threading.Event`."""
 
         def set(self) -> object: ...
+
+
+NEVER = float("inf")  # a time, or an order, that does not come
 
 
 class Item:
@@ -42,20 +45,19 @@ class Item:
     __module__ = "graceexit"
     __slots__ = ("_name", "each_process", "order", "stop", "subject", "timeout")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  (by position it takes half the time)
         self,
         subject: "Any",
-        *,
-        stop: "Any" = None,
-        timeout: float | None = 5.0,
-        order: int = 0,
-        name: str | None = None,
-        each_process: bool = False,
+        stop: "Any",
+        timeout: float | None,
+        order: int,
+        name: str | None,
+        each_process: bool,  # noqa: FBT001
     ) -> None:
-        # The two quick ways are the usual ones: a function, and a float.
-        if stop is not None or not callable(subject) or isinstance(subject, threading.Thread):
-            stop = stop_of(subject, stop, each_process=each_process)
-        if type(timeout) is not float or not 0 < timeout < threading.TIMEOUT_MAX:
+        # The quick ways are the usual ones: a function, and a float.
+        if stop is not None or not callable(subject) or isinstance(subject, Thread):
+            check(subject, stop, each_process)
+        if type(timeout) is not float or not 0 < timeout < TIMEOUT_MAX:
             timeout = seconds(timeout, "timeout")
         if not isinstance(order, int) or isinstance(order, bool):
             raise TypeError(f"order must be an int; got {order!r}")
@@ -64,7 +66,7 @@ class Item:
         if each_process is not False and each_process is not True:
             raise TypeError(f"each_process must be True or False; got {each_process!r}")
         self.subject: Any = subject
-        self.stop: Callable[[], object] | None = stop
+        self.stop: Any = stop
         self.timeout: float | None = timeout
         self.order: int = order
         self.each_process: bool = each_process
@@ -119,14 +121,16 @@ class Item:
 
     def tell(self) -> None:
         """Tell the thread to stop."""
-        if self.stop is not None:  # pragma: no branch - only threads are told
+        if callable(self.stop):
             self.stop()
+        else:
+            self.stop.set()
 
-    def join(self, timeout: float | None) -> bool:
+    def join(self, timeout: float) -> bool:
         """Wait for the thread, *timeout* seconds at most; return whether it is over."""
         if not self.subject.is_alive():  # it may never have been started: join() would raise
             return True
-        self.subject.join(None if timeout is None else max(timeout, 0.0))
+        self.subject.join(None if timeout == NEVER else max(timeout, 0.0))
         return not self.subject.is_alive()
 
 
@@ -140,12 +144,12 @@ def seconds(value: object, what: str, *, zero: bool = False) -> float | None:
     # Written so that NaN, of which every comparison is false, is refused too.
     if not 0 <= value < float("inf") or (value == 0 and not zero):
         raise ValueError(f"{rule}; got {value!r}")
-    return float(min(value, threading.TIMEOUT_MAX))
+    return float(min(value, TIMEOUT_MAX))
 
 
-def stop_of(subject: "Any", stop: "Any", *, each_process: bool) -> "Any":
-    """Return what tells *subject* to stop, None for a callback; refuse what cannot be run."""
-    is_thread = isinstance(subject, threading.Thread) or (
+def check(subject: "Any", stop: "Any", each_process: object) -> None:
+    """Refuse what can be neither a thread nor a callback, or is given what belongs to the other."""
+    is_thread = isinstance(subject, Thread) or (
         callable(getattr(subject, "join", None))
         and callable(getattr(subject, "is_alive", None))
         # Without stop=, what can be called is a callback, whatever else it can do: a Mock, a class.
@@ -163,11 +167,8 @@ def stop_of(subject: "Any", stop: "Any", *, each_process: bool) -> "Any":
         )
     if is_thread and each_process:
         raise TypeError(f"each_process= is for callbacks; {subject!r} is not there after a fork")
-    if stop is None or callable(stop):
-        return stop
-    if callable(getattr(stop, "set", None)):
-        return stop.set
-    raise TypeError(f"stop must be a callable or have set(); got {stop!r}")
+    if stop is not None and not callable(stop) and not callable(getattr(stop, "set", None)):
+        raise TypeError(f"stop must be a callable or have set(); got {stop!r}")
 
 
 def target_of(thread: "Any") -> "Any":

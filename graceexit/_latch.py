@@ -1,12 +1,19 @@
 """
-What a signal handler may touch: a flag to set and a bell to ring.
+What a signal handler may touch: a flag to set, a bell to ring, a raw thread to start.
 
 `threading.Event` and `threading.Condition` are not for handlers: `set()` takes a lock, and a
 handler that runs while the same thread holds that lock waits for itself for ever. Releasing a lock
-that was acquired beforehand never waits, so both classes here are one such lock.
+that was acquired beforehand never waits, so both classes here are one such lock. For the same
+reason a thread is started by `_thread` and not by `threading`.
 """
 
+import _thread
+import threading
 from threading import TIMEOUT_MAX, Lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Bell:
@@ -90,3 +97,20 @@ class Latch:
 def limited(timeout: float) -> float:
     """Return *timeout* within what a lock takes."""
     return min(max(timeout, 0.0), TIMEOUT_MAX)
+
+
+def start_thread(function: "Callable[[], object]") -> bool:
+    """
+    Start a thread, of which `threading` knows nothing; return whether that is possible.
+
+    It is not in a subinterpreter, which aborts the process if it ends while a thread of it lives.
+    """
+    ask = getattr(_thread, "_is_main_interpreter", None)  # 3.13 and later
+    ask = ask or getattr(threading, "_is_main_interpreter", None)
+    if ask is not None and not ask():
+        return False  # pragma: no cover - a subinterpreter cannot be measured
+    try:
+        _thread.start_new_thread(function, ())
+    except RuntimeError:  # a process limit, or early Python 3.12 once the main thread has ended
+        return False
+    return True

@@ -10,8 +10,7 @@ import threading
 from _thread import get_ident
 from time import monotonic
 
-from graceexit._items import Item
-from graceexit._runner import NEVER, Run
+from graceexit._items import NEVER, Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from graceexit._items import Settable, Thread
+    from graceexit._items import Joinable, Settable
     from graceexit._report import Log, Report
-    from graceexit._runner import Outcome
+    from graceexit._runner import Outcome, Run
 
     F = TypeVar("F", bound=Callable[[], object])
 
@@ -75,7 +74,7 @@ class Registry:
 
     def register(
         self,
-        subject: "Thread | Callable[[], object]",
+        subject: "Joinable | Callable[[], object]",
         /,
         *,
         stop: "Settable | Callable[[], object] | None" = None,
@@ -116,9 +115,7 @@ class Registry:
             TypeError: An argument is of the wrong kind.
             ValueError: The timeout is not above zero.
         """
-        item = Item(
-            subject, stop=stop, timeout=timeout, order=order, name=name, each_process=each_process
-        )
+        item = Item(subject, stop, timeout, order, name, each_process)
         if item.stop is not None and len(self._items) >= self._sweep_at:
             self._forget_ended()
         if getattr(getattr(subject, "__code__", None), "co_flags", 0) & CO_COROUTINE:
@@ -213,19 +210,15 @@ class Registry:
 
     def _advance(self, before: float = NEVER, deadline: float | None = None) -> "list[Outcome]":
         """Run the items of an order below *before*; return the outcomes so far."""
-        run = self._run
-        if run is not None and run.is_inside(get_ident()):
+        from graceexit._runner import Run
+
+        if self._run is not None and self._run.is_inside(get_ident()):
             return []
         with self._turn:
-            # A run whose watcher was taken away by an exception goes on where it is.
-            if self._run is None:
-                # Whoever registers from now on tells the run, so that nothing falls between.
-                self._run = Run(self._items, self._tell)
-                self._run.plan(list(self._items))
-            run = self._run
-            if deadline is not None:
-                run.hurry(deadline)
-            run.go(before)
+            # A run whose watcher was taken away by an exception goes on where it is. Whoever
+            # registers from now on tells it, so that nothing falls between.
+            run = self._run = self._run or Run(self._items, self._tell)
+            run.go(before, deadline)
             if run.inline and run.outcomes and not self._told:
                 self._told = True
                 self._say(
@@ -234,6 +227,14 @@ class Registry:
             if before == NEVER:
                 self._run = None
             return run.outcomes
+
+    def _in_progress(self) -> "list[Item]":
+        """Return the items that are being run at this moment."""
+        return [] if self._run is None else self._run.in_progress()
+
+    def _known(self) -> "list[Item]":
+        """Return the items that are waiting to be run, are being run, or were left behind."""
+        return [*self._items, *self._in_progress(), *self._left]
 
     def _is_running(self) -> bool:
         """Return whether somebody is running the items at this moment."""

@@ -20,7 +20,7 @@ import signal
 import sys
 from types import SimpleNamespace
 
-from graceexit._latch import Latch
+from graceexit._latch import Latch, start_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,11 +134,8 @@ class Log:
         """Have *text* said soon."""
         if level >= WARNING or "logging" in sys.modules:
             self._lines.append((level, text))
-            if self._speaking.acquire(blocking=False):
-                try:
-                    _thread.start_new_thread(self._say_all, ())
-                except RuntimeError:
-                    self._speaking.release()  # no thread can be started: flush() says it
+            if self._speaking.acquire(blocking=False) and not start_thread(self._say_all):
+                self._speaking.release()  # flush() says it
 
     def flush(self, timeout: float) -> None:
         """Wait *timeout* seconds at most for what was posted; then say the rest on stderr."""
@@ -194,9 +191,7 @@ def within(timeout: float, action: "Callable[[], object]") -> None:
         finally:
             done.set()
 
-    try:
-        _thread.start_new_thread(act, ())
-    except RuntimeError:  # no thread can be started: do it here
+    if not start_thread(act):
         act()
     done.wait(timeout)
 

@@ -10,18 +10,19 @@ Two things decide who did what, each one atomic operation on a dict: taking the 
 registry is the right to run it, taking the action out of `_running` is the right to say how it
 ended. So nothing is run or reported twice, and a helper that comes back late stops.
 
-Where no thread can be started (a process limit; early Python 3.12 once the main thread has ended;
-subinterpreters, which abort the process if they end while a thread lives), the caller performs the
-actions itself, and only joins have a limit.
+Where no thread can be started (a process limit; early Python 3.12 once the main thread has ended; a
+subinterpreter), the caller performs the actions itself, and only joins have a limit.
 """
 
 import _thread
 import sys
 import threading
+from functools import partial
 from time import monotonic
 from types import CoroutineType
 
-from graceexit._latch import Bell
+from graceexit._items import NEVER
+from graceexit._latch import Bell, start_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +33,10 @@ if TYPE_CHECKING:
 
     # item, how it ended, seconds, what it raised, where it was
     Outcome: TypeAlias = tuple[Item, str, float, BaseException | None, str | None]
-    # item, "stop", "join" or "call", when that began, timeout
-    Action: TypeAlias = tuple[Item, str, float, float | None]
+    # item, "stop", "join" or "call", when that began, timeout, what does it
+    Action: TypeAlias = tuple[Item, str, float, float | None, Callable[[], object]]
 
 DAWDLE = 0.1  # seconds: a stop() that takes longer goes on by itself while the next is called
-NEVER = float("inf")
 
 
 def rank(item: "Item") -> int:
@@ -54,7 +54,6 @@ class Run:
     Attributes:
         fresh: Items registered since the run began.
         outcomes: How each item ended, in that order.
-        deadline: When the process will be gone, on the clock; None if that is not known.
         inline: No thread can be started.
     """
 
@@ -64,18 +63,18 @@ class Run:
         report: "Callable[[Outcome], None]",
         *,
         clock: "Callable[[], float]" = monotonic,
-        start_thread: "Callable[..., int]" = _thread.start_new_thread,
+        start_thread: "Callable[[Callable[[], object]], bool]" = start_thread,
     ) -> None:
         self.fresh: list[Item] = []
         self.outcomes: list[Outcome] = []
-        self.deadline: float | None = None
-        self.inline = not is_main_interpreter()
+        self.inline = False
         self._items = items
         self._report = report
         self._clock = clock
         self._start_thread = start_thread
+        self._deadline: float | None = None  # when the process will be gone
+        self._hurried = 0.0  # when that became known
         self._before = NEVER  # the order at which the run pauses
-        self._hurried = 0.0  # when the deadline became known
         self._plan: list[Item] = []  # what is still to be run, the next one last
         self._telling: list[Item] = []  # threads to be told to stop, the next one last
         self._joining: list[tuple[Item, float]] = []  # threads told to stop, and when
@@ -90,25 +89,26 @@ class Run:
 
     # The watcher's part.
 
-    def plan(self, items: "list[Item]") -> None:
-        """Add *items*, given in the order of their registration, to what is to be run."""
-        self._plan += items
-        # Stable, so of equal ranks the one registered last comes first, for the next is the last.
-        self._plan.sort(key=rank, reverse=True)
+    def go(self, before: float = NEVER, deadline: float | None = None) -> None:
+        """
+        Run the items of an order below *before*, and return when they have ended.
 
-    def go(self, before: float = NEVER) -> None:
-        """Run the items of an order below *before*, and return when they have ended."""
+        If the process will be gone at *deadline*, no action takes more than half of what is left.
+        """
         self._before = before
+        if deadline is not None:
+            self._hurried = self._clock()
+            self._deadline = deadline
+            self._bell.ring()
         if self._helper is None:
-            self._hire()
+            # A stable sort: of equal ranks the one registered last is the next one.
+            self._plan = list(self._items)
+            self._plan.sort(key=rank, reverse=True)
+            due = self._plan and self._plan[-1].order < before
+            if self._telling or self._joining or self.fresh or due:
+                self._hire()
         while self._helper is not None:
             self._watch()
-
-    def hurry(self, deadline: float) -> None:
-        """Let no action take more than half of what is left until *deadline*."""
-        self._hurried = self._clock()
-        self.deadline = deadline
-        self._bell.ring()
 
     def is_inside(self, ident: int) -> bool:
         """Return whether the thread *ident* is performing one of the actions."""
@@ -117,16 +117,12 @@ class Run:
     def in_progress(self) -> "list[Item]":
         """Return the items that are being run at this moment."""
         running = [item for item, *_ in list(self._running.values())]
-        return running + [item for item, _ in list(self._joining)]
+        return [*running, *self._telling, *(item for item, _ in list(self._joining))]
 
     def _hire(self) -> None:
         """Start a helper, or do its work here where no thread can be started."""
         self._helper = 0  # until the thread says which one it is
-        if not self.inline:
-            try:
-                self._start_thread(self._help, ())
-            except RuntimeError:
-                self.inline = True
+        self.inline = self.inline or not self._start_thread(self._help)
         if self.inline:
             try:
                 self._help()
@@ -139,7 +135,7 @@ class Run:
         action = self._running.get(key)
         # The helper rings when it begins an action that ends before `_wake`. One that it began
         # before this line is noticed by looking a second time.
-        self._wake = end = NEVER if action is None else self._end(action)
+        self._wake = end = NEVER if action is None else self._end(*action[2:4])
         if self._helper is None or self._running.get(self._key) is not action:
             return  # pragma: no cover - an instant
         left = end - self._clock()
@@ -148,18 +144,17 @@ class Run:
         # It may end at this very instant.
         elif action is not None and self._running.pop(key, None) is not None:  # pragma: no branch
             helper, self._helper = self._helper, None
-            item, verb, begun, _ = action
+            item, verb, begun, *_ = action
             if verb != "stop":  # a stop() that takes long is no overrun: its thread may yet end
                 ident = helper if verb == "call" else getattr(item.subject, "ident", None)
                 self._settle(item, "overran", self._clock() - begun, stack=stack(ident))
             self._hire()
 
-    def _end(self, action: "Action") -> float:
-        """Return the time at which *action* is left behind."""
-        _, _, begun, timeout = action
+    def _end(self, begun: float, timeout: float | None) -> float:
+        """Return the time at which an action is left behind."""
         end = NEVER if timeout is None else begun + timeout
-        if self.deadline is not None:
-            end = min(end, (max(begun, self._hurried) + self.deadline) / 2)
+        if self._deadline is not None:
+            end = min(end, (max(begun, self._hurried) + self._deadline) / 2)
         return end
 
     # The helper's part.
@@ -179,60 +174,54 @@ class Run:
 
     def _work(self) -> bool:
         """Perform one action after the other; return whether all were, and by this helper."""
-        clock, running, bell = self._clock, self._running, self._bell
+        clock, running, outcomes = self._clock, self._running, self.outcomes
         main, main_thread = self._main, threading.main_thread
         now = clock()
         while (action := self._next(now)) is not None:
             # Begin, and have the watcher look in time.
-            item, verb, begun, timeout = action
+            item, verb, begun, timeout, perform = action
             self._key = key = self._key + 1
             running[key] = action
-            if self.deadline is not None or (timeout and begun + timeout < self._wake):
-                bell.ring()
+            if self._deadline is not None or (timeout and begun + timeout < self._wake):
+                self._bell.ring()
             # Perform it.
-            error = ended = None
+            error = result = None
             try:
-                ended = self._perform(action, now)
+                result = perform()
+                if type(result) is CoroutineType:
+                    run_coroutine(result)
             except BaseException as raised:
                 error = raised
+                if verb == "stop":  # though it may have been left behind meanwhile
+                    self._errors[item] = raised
             # Say how it ended, unless the watcher has. In a forked child, where the thread that
             # forked is the main thread, there is nothing to be done.
             if main_thread() is not main:
                 return False  # pragma: no cover - nothing can be measured there any more
             now = clock()
-            if verb == "stop" and error is not None:
-                self._errors[item] = error
             if running.pop(key, None) is None:
                 return False
-            if verb != "stop":
-                self._judge(item, now - begun, error or self._errors.pop(item, None), ended=ended)
-        return True
-
-    def _perform(self, action: "Action", now: float) -> bool:
-        """Perform *action*; return whether it came to its end."""
-        item, verb, _, _ = action
-        if verb == "call":
-            result = item.subject()
-            if type(result) is CoroutineType:
-                run_coroutine(result)
-        elif verb == "stop":
-            item.tell()
-        else:
-            end = self._end(action)
-            return item.join(None if end == NEVER else end - now)
+            if error is None and verb == "call":
+                outcomes.append((item, "done", now - begun, None, None))
+            else:
+                self._judge(action, now, error, result)
         return True
 
     def _judge(
-        self, item: "Item", seconds: float, error: BaseException | None, *, ended: bool | None
+        self, action: "Action", now: float, error: BaseException | None, result: object
     ) -> None:
-        """Settle how *item* ended, which was performed in time."""
+        """Settle how something else ended than a callback that is done."""
+        item, verb, begun, *_ = action
+        if verb == "stop":
+            return
+        error = error or self._errors.pop(item, None)
         if error is not None:
-            self._settle(item, "failed", seconds, error)
-        elif ended:
-            self.outcomes.append((item, "done", seconds, None, None))
+            self._settle(item, "failed", now - begun, error)
+        elif result:
+            self.outcomes.append((item, "done", now - begun, None, None))
         else:
             where = stack(getattr(item.subject, "ident", None))
-            self._settle(item, "overran", seconds, stack=where)
+            self._settle(item, "overran", now - begun, stack=where)
 
     def _next(self, now: float) -> "Action | None":
         """Return the action that is to be performed next; None if there is none."""
@@ -240,39 +229,50 @@ class Run:
             if self._telling:
                 item = self._telling.pop()
                 self._joining.append((item, now))
-                return item, "stop", now, DAWDLE
+                return item, "stop", now, DAWDLE, item.tell
             if self._joining:
                 item, told = self._joining.pop()
-                return item, "join", told, item.timeout
-            if (found := self._claim_next()) is None:
+                return item, "join", told, item.timeout, partial(self._join, item, told)
+            if self.fresh:
+                self._take_in()
+            plan = self._plan
+            if not plan or plan[-1].order >= self._before:
                 return None
-            if found.stop is not None:
-                self._telling = [found]
-                while self._plan and rank(self._plan[-1]) == rank(found):
-                    if (more := self._claim_next()) is not None:
-                        self._telling.append(more)
-                self._telling.reverse()
-            elif self.deadline is not None and now >= self.deadline:
-                self._settle(found, "not run", 0.0)
+            item = plan.pop()
+            if not self._items.pop(item, False):  # it has been forgotten, or run by another run
+                continue
+            if item.stop is not None:
+                self._tell_with(item)
+            elif self._deadline is not None and now >= self._deadline:
+                self._settle(item, "not run", 0.0)
             else:
-                return found, "call", now, found.timeout
+                return item, "call", now, item.timeout, item.subject
 
-    def _claim_next(self) -> "Item | None":
-        """Take the item that is next out of the registry; return None if there is none."""
+    def _join(self, item: "Item", told: float) -> bool:
+        """Wait for a thread as long as it may take; return whether it is over."""
+        return item.join(self._end(told, item.timeout) - self._clock())
+
+    def _take_in(self) -> None:
+        """Plan what has been registered meanwhile, unless its subject has been run already."""
+        plan = self._plan
         while self.fresh:
             item = self.fresh.pop(0)
             if any(done.is_for(item.subject) for done, *_ in self.outcomes):
                 if self._items.pop(item, False):
                     self._settle(item, "not run", 0.0)
-            elif self._plan and rank(item) > rank(self._plan[-1]):
-                self.plan([item])
             else:
-                self._plan.append(item)
-        while self._plan and self._plan[-1].order < self._before:
-            item = self._plan.pop()
-            if self._items.pop(item, False) and not item.ended:
-                return item
-        return None
+                plan.append(item)
+                if plan[1:] and rank(item) > rank(plan[-2]):
+                    plan.sort(key=rank, reverse=True)
+
+    def _tell_with(self, item: "Item") -> None:
+        """Have *item* and all other threads of its order told to stop, and then joined."""
+        threads = [item]
+        while self._plan and rank(self._plan[-1]) == rank(item):
+            more = self._plan.pop()
+            if self._items.pop(more, False):
+                threads.append(more)
+        self._telling = [thread for thread in reversed(threads) if not thread.ended]
 
     def _settle(
         self,
@@ -285,13 +285,6 @@ class Run:
         """Keep and report an outcome that somebody should hear of."""
         self.outcomes.append((item, how, seconds, error, stack))
         self._report(self.outcomes[-1])
-
-
-def is_main_interpreter() -> bool:
-    """Return whether this is no subinterpreter."""
-    ask = getattr(_thread, "_is_main_interpreter", None)  # 3.13 and later
-    ask = ask or getattr(threading, "_is_main_interpreter", None)
-    return ask is None or bool(ask())
 
 
 def run_coroutine(coroutine: "CoroutineType[object, object, object]") -> None:

@@ -31,29 +31,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
-    from typing import Any, Protocol
+    from typing import Any
 
-    class Owner(Protocol):
-        """Who knows what a signal means; all but `is_live` run between any two instructions."""
-
-        def is_live(self) -> bool:
-            """Return whether there is anything to do in this process."""
-            ...
-
-        def notice(self, signum: int) -> None:
-            """Note that a signal has come."""
-
-        def end_by(self, signum: int, frame: FrameType | None) -> None:
-            """Do what the default action would do, after the clean-up."""
-
-        def interrupt(self, signum: int, frame: FrameType | None) -> None:
-            """Ctrl-C has been pressed during the exit."""
-
-        def leave(self, signum: int, frame: FrameType | None) -> None:
-            """Make the main thread leave the join, if that is asked for."""
-
-        def run_before_death(self, signum: int) -> None:
-            """Run what must run before the process kills itself by *signum*."""
+    from graceexit._exit import Exit
+    from graceexit._process import Process
 
 
 SIGURG = getattr(signal, "SIGURG", None)
@@ -72,19 +53,19 @@ class Handler:
 
     __slots__ = ("owner", "previous")
 
-    def __init__(self, owner: "Owner", previous: "Any") -> None:
+    def __init__(self, owner: "Process", previous: "Any") -> None:
         self.owner = owner
         self.previous = previous
 
     def __call__(self, signum: int, frame: "FrameType | None") -> object:
         """Handle *signum*."""
-        live = self.owner.is_live()
-        if live:
-            self.owner.notice(signum)
+        ending = self.owner.exit
+        if ending is not None:
+            ending.notice(signum)
         if callable(self.previous):
             return self.previous(signum, frame)
-        if live:
-            self.owner.end_by(signum, frame)
+        if ending is not None:
+            ending.end_by(signum, frame)
         else:
             # Uninstalled, or a forked child that has registered nothing: as if we were not here.
             signal.signal(signum, SIG_DFL)
@@ -95,7 +76,7 @@ class Handler:
 class Handlers:
     """The signal handlers of one process, and the way back."""
 
-    def __init__(self, owner: "Owner") -> None:
+    def __init__(self, owner: "Process") -> None:
         self.owner = owner
         self.signals: tuple[int, ...] = ()
         self._layers: list[tuple[int, Handler]] = []  # in the order in which they were installed
@@ -121,15 +102,15 @@ class Handlers:
             signal.raise_signal = self._real
             self._real = None
 
-    def take_over(self) -> None:
+    def take_over(self, ending: "Exit") -> None:
         """Take what could cut the exit short: Ctrl-C, signals with their default action."""
         for signum in self.signals:
             if signum != SIGINT and getsignal(signum) is SIG_DFL:
                 self._take(signum, Handler(self.owner, SIG_DFL))
         if getsignal(SIGINT) is SIG_DFL or callable(getsignal(SIGINT)):
-            self._take(SIGINT, self.owner.interrupt)
+            self._take(SIGINT, ending.interrupt)
         if SIGURG is not None:
-            self._take(SIGURG, self.owner.leave)
+            self._take(SIGURG, ending.leave)
 
     def give_back(self) -> None:
         """Put back what `take_over` took."""
@@ -163,15 +144,16 @@ class Handlers:
 
     def _raise_signal(self, signalnum: int, /) -> None:
         """Send the signal *signalnum* to this process, after what must run before its death."""
+        ending = self.owner.exit
         if (
-            self.owner.is_live()
+            ending is not None
             and signalnum in self.signals
             and is_main_thread()
             and getsignal(signalnum) is SIG_DFL
         ):
-            self.take_over()  # a second signal must not kill half way
+            self.take_over(ending)  # a second signal must not kill half way
             try:
-                self.owner.run_before_death(signalnum)
+                ending.run_before_death(signalnum)
             finally:
                 self.give_back()
         (self._real or real_raise_signal)(signalnum)
@@ -236,10 +218,6 @@ def die(
             signal.signal(signum, SIG_DFL)
             real_raise_signal(signum)
         else:
-            from graceexit._report import within
-
-            # The lock of the imports may be taken for ever.
-            within(1.0, lambda: __import__("ctypes"))
             ctypes = sys.modules["ctypes"]
             c_signal = ctypes.CDLL(None).signal
             c_signal.argtypes, c_signal.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p

@@ -6,12 +6,14 @@ import signal
 import sys
 import time
 from signal import SIGINT, SIGTERM
+from types import SimpleNamespace
 
 import pytest
 from harness import INLINE, NO_THREADS_AT_THE_END, steps
 
 from graceexit import Registry
-from graceexit._process import EXIT_FUNCTIONS, Process
+from graceexit._exit import EXIT_FUNCTIONS, Exit
+from graceexit._process import Process
 from graceexit._runner import stack
 from graceexit._signals import Handlers
 
@@ -224,7 +226,7 @@ def test_ctrl_c_while_the_last_words_are_said_changes_no_status(script):
                 return len(text)
 
             def flush(self):
-                if graceexit._process.own._finished.is_set():
+                if graceexit._process.own.exit._finished.is_set():
                     real.write("flushing\\n")
                     real.flush()
                     time.sleep(0.5)
@@ -291,6 +293,7 @@ def test_an_error_of_the_exit_itself_is_told_and_the_process_ends(script, method
 
         atexit.register(print, "exit function")
         graceexit.on_exit(lambda: print("closed"))
+        own = own.exit
         real = getattr(own, sys.argv[1])
 
         def fail(*args, **options):
@@ -494,21 +497,25 @@ def test_an_ignored_ctrl_c_stays_ignored_during_the_exit(script):
 
 def test_a_thread_that_cannot_be_joined_yet_is_tried_again():
     """It is being started at this moment."""
-    process = Process()
+    ending = Exit(Process())
+    tried = []
 
     class Starting:
-        def join(self, timeout=None):
+        def join(self, timeout):
+            tried.append(self)
             raise RuntimeError("cannot join thread before it is started")
 
-    process._others = lambda: [Starting()]
-    process._join_one(None)
-    assert process._bell.wait(0)
+    ending._others = lambda: [] if tried[1:] else [Starting()]
+    ending._over = SimpleNamespace(is_set=lambda: False, wait=lambda: None)
+    ending._accompany()
+    assert len(tried) == 2
+    assert ending._bell.wait(0)
 
 
 def test_streams_that_are_gone_are_passed_over(monkeypatch, capfd):
     """A program under `pythonw` has none."""
     monkeypatch.setattr(sys, "stdout", None)
-    Process()._last_words("said all the same\n")
+    Exit(Process())._last_words("said all the same\n")
     assert capfd.readouterr().err == "said all the same\n"
 
 
@@ -537,11 +544,12 @@ def test_a_stack_that_is_not_known_is_none():
 
 def test_a_handler_that_was_there_before_python_stays(monkeypatch):
     """Python cannot put it back, so nothing goes in front of it and nothing takes its place."""
-    handlers = Handlers(Process())
+    process = Process()
+    handlers = Handlers(process)
     monkeypatch.setattr("graceexit._signals.getsignal", lambda signum: None)
     before = signal.getsignal(SIGTERM), signal.getsignal(SIGINT)
     handlers.install([SIGTERM, SIGINT])
-    handlers.take_over()
+    handlers.take_over(Exit(process))
     assert (signal.getsignal(SIGTERM), signal.getsignal(SIGINT)) == before
     handlers.uninstall()
 

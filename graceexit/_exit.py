@@ -1,0 +1,489 @@
+"""
+How a process ends: one SIGTERM, from the handler to the death.
+
+1. The handler (`end_by`) notes the signal, starts the *ender* and raises SystemExit, so that the
+   main thread unwinds. A process that ends by itself begins with 2.
+2. The hook that runs before Python joins the threads (`hook`) says that the main thread has ended,
+   and starts the ender if nothing has. It also starts a small non-daemon thread that waits for the
+   ender, and which the interpreter joins like any other.
+3. The ender (`_end`) waits for the main thread, runs the items of negative order, waits for the
+   other threads, runs the rest, and makes the main thread leave a join that would last for ever
+   (`_finish`).
+4. The exit function (`at_exit`) waits for the ender; if the signal was ours, it runs the other
+   exit functions and dies of the signal.
+
+The module is imported by `install`, not before: a process that registers nothing pays nothing.
+
+Not done, because it hangs on 3.15: to mark a stuck thread as joined. Python up to 3.12 keeps a set
+of the locks that it is going to wait for, and the hook takes the registered threads out of it:
+leaving the join would cost a child of multiprocessing its exit code there, and where no thread can
+be started (3.12.1 after the main thread's end, a process limit) it is the exit function, after the
+join, that has to stop them.
+"""
+
+import atexit
+import os
+import sys
+import threading
+from time import monotonic, sleep
+
+from graceexit import _signals
+from graceexit._items import NEVER, place, target_of
+from graceexit._latch import Bell, Latch, start_thread
+from graceexit._report import (
+    ERROR,
+    INFO,
+    WARNING,
+    Report,
+    signal_name,
+    traceback_of,
+    within,
+    write,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from graceexit._process import Process
+    from graceexit._runner import Outcome
+
+PATIENCE = 5.0  # seconds after which a program that ends by itself is told what it waits for
+SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
+LOOK = 1.0  # seconds after which a thread that waits looks for what nobody has told it
+LEAVING = 1.0  # seconds for the main thread to leave the join
+EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
+RESERVE = 0.5  # seconds of the grace that items leave for saying what happened, and for the death
+FLUSHING = 1.0  # seconds for the log, and for the standard streams
+
+
+class Exit:
+    """The end of one process, from the first sign of it; a forked child has another one."""
+
+    def __init__(
+        self,
+        process: "Process",
+        *,
+        clock: "Callable[[], float]" = monotonic,
+        end: "Callable[[int], None]" = os._exit,
+    ) -> None:
+        self._clock = clock
+        self._end_process = end
+        self._handlers = process.handlers
+        self.grace: float | None = None  # seconds, as `install` sets them
+        self.linger: float | None = None
+        self._registry = process.registry
+        self._exiting = process.exiting
+        self._our_signal: int | None = None  # the signal to die of
+        self._ending_since: float | None = None  # when the process began to be ended, not to end
+        self._deadline: float | None = None  # when the grace is over
+        self._quiet = False  # our handler must not raise
+        self._pressed = 0.0  # when the last Ctrl-C came that counted
+        self._warned = False  # Ctrl-C has been pressed once
+        self._waiting = False  # the ender waits for the rest of the program
+        self._inline = False  # there is no ender, for no thread can be started
+        self._in_hook = False  # the main thread is not in the join yet
+        self._leaving = False  # it is to leave the join
+        self._to_start = threading.Lock()  # taken by whoever starts the ender
+        self._bell = Bell()  # wakes the ender
+        self._main_ended = Latch()
+        self._over = Latch()  # the items have been run
+        self._exit_functions = Latch()  # they have begun
+        self._finished = Latch()  # they have ended
+        self._waiter: threading.Thread | None = None
+        self._taken_out: set[int] = set()  # ids of threads that are not joined at the end
+        self._outcomes: list[Outcome] = []
+        self._said_at = 0.0  # when the log said that the exit begins
+
+    def be_first(self) -> None:
+        """Be the exit function that was registered last, for that one runs first."""
+        if not self._exit_functions.is_set():
+            atexit.unregister(self.at_exit)
+            atexit.register(self.at_exit)
+
+    # Signals: all of this runs on the main thread, between any two instructions of it.
+
+    def notice(self, signum: int) -> None:
+        """Note that the end has been asked for."""
+        if self._exiting.signum is None:
+            self._exiting.signum = signum
+            self._exiting.set()
+            if self.grace is not None:
+                self._set_deadline()
+                self._start_ender()
+
+    def end_by(self, signum: int, frame: "FrameType | None") -> None:
+        """Do what the default action would do, after the clean-up."""
+        if self._our_signal is not None:
+            return
+        self._ending_since = self._clock()
+        self._our_signal = signum
+        self.be_first()
+        has_ender = self._start_ender()
+        self._bell.ring()
+        if in_child():
+            # Nothing unwinds there without us either, and a worker of a ProcessPoolExecutor would
+            # hand the exception to its parent. The ender runs the items at once.
+            if not has_ender:
+                self._run()
+                self._die(signum)
+        elif not self._quiet and not is_shutting_down(frame):
+            raise SystemExit(128 + signum)
+        elif not has_ender:
+            # Nobody else can make this thread leave the join that it may be in.
+            self._leaving = True
+            self.leave()
+
+    def interrupt(self, signum: int, frame: "FrameType | None") -> None:
+        """Ctrl-C during the exit: once is a notice, twice is a person who wants out."""
+        now = self._clock()
+        if self._waiting and not self._warned:
+            self._warned = True
+            self._pressed = now
+            self.notice(signum)
+            self.end_by(signum, frame)
+        elif now - self._pressed >= SAME_PRESS:
+            self._pressed = NEVER
+            running = self._others() if self._waiting else self._registry._in_progress()
+            names = ", ".join(one.name for one in running)
+            self._last_words(f"Ctrl-C: ended at once; still running: {names or 'nothing'}\n")
+            _signals.die(signum)
+
+    def leave(self, *_: object) -> None:
+        """Make the main thread leave the join, if that is asked for."""
+        too_early = self._in_hook or self._registry._is_running()
+        if self._leaving and not too_early and not self._exit_functions.is_set():
+            hide(_signals.Leave)
+            raise _signals.Leave
+
+    def run_before_death(self, signum: int) -> None:
+        """Run the items: the main thread is about to send itself a signal that kills it."""
+        self._quiet = True
+        self._pressed = self._clock()
+        self.notice(signum)
+        try:
+            self._say_begin()
+            self._run()
+            self._say_end()
+            self._last_words("")
+        finally:
+            self._quiet = self._main_ended.is_set()
+
+    # The hook and the exit function, on the main thread.
+
+    def hook(self) -> None:
+        """Begin the exit; an error must not get out, for it would skip other hooks; do not wait."""
+        self._in_hook = True
+        try:
+            self._begin()
+            if self._to_start.locked():  # there is an ender
+                self._waiter = threading.Thread(target=self._accompany, name="graceexit")
+                self._waiter.daemon = False
+                self._waiter.start()
+        except RuntimeError:
+            # No thread can be started, but the ender is at work. The exit function waits for it; in
+            # a child, where there may be none, wait here.
+            if in_child():
+                self._over.wait()
+        except BaseException as error:  # a handler may raise here, and other hooks must run
+            self._say_error(error)
+        self._in_hook = False
+        self.leave()  # that was asked for meanwhile
+
+    def _begin(self) -> None:
+        """Begin the exit: the main thread's code is over."""
+        if self._main_ended.is_set():
+            return
+        self._quiet = True
+        self._pressed = self._clock()
+        if self._ending_since is None and (self._exiting.signum is not None or in_child()):
+            self._ending_since = self._pressed
+        self._exiting.set()
+        self._main_ended.set()
+        self._registry._attend = self._attend
+        if self._registry or self._registry._left or self._our_signal is not None:
+            self._set_deadline()
+            self.be_first()
+            self._handlers.take_over(self)
+            self._bell.ring()
+            self._take_out_of_the_join()
+            if not self._start_ender():
+                self._begin_inline()
+
+    def _attend(self) -> None:
+        """See to a registration that comes during the exit."""
+        self._start_ender()
+        self._bell.ring()
+
+    def _take_out_of_the_join(self) -> None:
+        """Have Python up to 3.12 not wait for the threads that the ender waits for."""
+        locks: set[object] = getattr(threading, "_shutdown_locks", set())
+        for item in list(self._registry._items):
+            lock = getattr(item.subject, "_tstate_lock", None)
+            if lock in locks:  # pragma: no cover - up to 3.12
+                locks.discard(lock)
+                self._taken_out.add(id(item.subject))
+
+    def _begin_inline(self) -> None:
+        """Begin the exit where no thread can be started: everything happens on the main thread."""
+        self._inline = True
+        self._say_begin()
+        self._run(before=0)
+        if in_child():  # no exit function may come
+            self._wait(self._is_alone)
+            self._run()
+        # From 3.13 on the threads must end before the join.
+        elif not hasattr(threading, "_shutdown_locks"):  # pragma: no branch - else up to 3.12
+            self._run()
+        self._waiting = True
+
+    def _accompany(self) -> None:
+        """Be what the interpreter joins; tell the ender when the other threads have ended."""
+        while not self._over.is_set() and (others := self._others()):
+            try:
+                others[0].join(LOOK)  # it may be registered meanwhile
+            except RuntimeError:  # it is being started at this moment
+                sleep(0.001)
+        self._bell.ring()
+        self._over.wait()
+
+    def at_exit(self) -> None:
+        """Wait for the ender, run what is left, and die of the signal if it was ours."""
+        self._exit_functions.set()
+        self._begin()
+        self._bell.ring()
+        while self._to_start.locked() and not self._over.is_set():  # there is an ender
+            try:
+                self._over.wait()
+            except BaseException:  # noqa: S112
+                continue  # somebody's handler has raised, and nothing is left to unwind
+        self._waiting = False
+        if self._registry:
+            self._run()
+        if self._inline:
+            self._say_end()
+        self._handlers.give_back()
+        if self._our_signal is not None:
+            atexit.unregister(self.at_exit)
+            try:
+                atexit._run_exitfuncs()
+            finally:  # somebody's handler may raise at any moment
+                self._finished.set()
+                self._die(self._our_signal)
+        self._handlers.uninstall()
+
+    # The ender.
+
+    def _start_ender(self) -> bool:
+        """Start the ender unless somebody has; return whether there is one."""
+        if self._to_start.acquire(blocking=False) and not start_thread(self._end):
+            self._to_start.release()
+            return False
+        return True
+
+    def _end(self) -> None:
+        """End the process: the body of the one thread that does."""
+        try:
+            self._say_begin()
+            self._wait(self._main_ended.is_set)
+            self._run(before=0)
+            self._wait(self._is_alone)
+            self._run()
+            self._say_end()
+        except BaseException as error:  # whatever it is, the process must end
+            self._say_error(error)
+        finally:
+            self._finish()
+
+    def _wait(self, done: "Callable[[], bool]") -> None:
+        """Wait until *done()*, for as long as the rest of the program may take."""
+        warn_at = self._clock() + PATIENCE
+        noticed = False  # Ctrl-C has been answered
+        self._waiting = True
+        while not done() and (left := self._patience()) > 0:
+            now = self._clock()
+            if self._warned and not noticed:
+                noticed = True
+                self._say_waiting(
+                    f"Ctrl-C: at most {left:.1f} s more for", "press again to end now"
+                )
+            elif left == NEVER and now >= warn_at:
+                warn_at = NEVER
+                self._say_waiting(
+                    "the exit waits for",
+                    "register the thread, or close its owner with on_exit(..., order=-1), or end"
+                    " the process by a signal (linger)",
+                )
+            if not self._bell.wait(min(left, LOOK)) and self._main_ended.is_set():
+                # A signal that another thread has taken does not wake a thread that joins.
+                _signals.interrupt_main(_signals.SIGURG)
+        self._waiting = False
+
+    def _patience(self) -> float:
+        """Return the seconds that the rest of the program still has."""
+        if self._our_signal is not None and in_child():
+            return 0.0
+        end = NEVER
+        if self._ending_since is not None and self.linger is not None:
+            end = self._ending_since + self.linger
+        if self._deadline is not None and self.grace is not None:
+            end = min(end, self._deadline - self.grace / 2)
+        return end - self._clock()
+
+    def _others(self) -> list[threading.Thread]:
+        """Return the threads that Python waits for and that are nobody's to stop."""
+        ids = {id(item.subject) for item in self._registry._known()} | {id(self._waiter)}
+        return [thread for thread in joined_at_exit() if id(thread) not in ids]
+
+    def _is_alone(self) -> bool:
+        return not self._others()
+
+    def _finish(self) -> None:
+        """End what is left to end, once the items have been run."""
+        if self._our_signal is not None and (in_child() or not self._main_ended.is_set()):
+            self._die(self._our_signal)
+        self.be_first()
+        self._over.set()
+        # A signal may still come that leaves the threads behind which the interpreter waits for.
+        while not self._exit_functions.is_set() and (left := self._until_leaving()) > 0:
+            self._bell.wait(min(left, LOOK))
+        self._leaving = True
+        give_up = self._clock() + LEAVING
+        while not self._exit_functions.is_set():
+            if self._clock() >= give_up or not _signals.interrupt_main(_signals.SIGURG):
+                self._end_now()
+            self._exit_functions.wait(0.05)
+        # Exit functions may wait for ever for what a thread holds that was left behind.
+        must_end = self._our_signal is not None or self._registry._left
+        if must_end and not self._finished.wait(EXIT_FUNCTIONS):
+            self._end_now()
+
+    def _until_leaving(self) -> float:
+        """Return the seconds after which the main thread is to leave what it waits for."""
+        if not self._main_ended.is_set():
+            return NEVER
+        waited_for = {id(thread) for thread in joined_at_exit()} - self._taken_out
+        if self._our_signal is not None:
+            # Where there is no thread to wait for, the hook of somebody else may be at work.
+            return 0.0 if waited_for - {id(self._waiter)} else self._patience()
+        left = {id(item.subject) for item in self._registry._left}
+        return 0.0 if waited_for & left and self._is_alone() else NEVER
+
+    def _end_now(self) -> None:
+        """End the process from here."""
+        if self._our_signal is not None:
+            self._die(self._our_signal)
+        self._last_words("")
+        self._end_process(1)
+
+    def _die(self, signum: int) -> None:
+        """Die of *signum*, after what was printed has gone out."""
+        try:
+            _signals.ignore_interrupt()
+            self._last_words("")
+            if not _signals.is_main_thread():
+                # Within a second, for the lock of the imports may be taken for ever.
+                within(1.0, lambda: __import__("ctypes"))
+        finally:
+            _signals.die(signum, end=self._end_process)
+
+    # Running, and saying so.
+
+    def _run(self, before: float = NEVER) -> None:
+        deadline = self._deadline
+        if deadline is not None and self.grace is not None:
+            deadline -= min(self.grace / 10, RESERVE)
+        self._outcomes = self._registry._advance(before, deadline)
+
+    def _say_begin(self) -> None:
+        self._said_at = self._clock()
+        signum = self._exiting.signum
+        why = "the end of the program" if signum is None else signal_name(signum)
+        self._registry._say(INFO, f"exit because of {why}: {len(self._registry)} to run")
+
+    def _say_end(self) -> None:
+        report = Report(self._outcomes, self._exiting.signum, self._clock() - self._said_at)
+        self._registry._say(INFO, f"exit: {report.summary}")
+        self._flush()
+
+    def _say_waiting(self, what: str, remedy: str) -> None:
+        threads = self._others() if self._main_ended.is_set() else [threading.main_thread()]
+        names = ", ".join(f"{thread.name} ({place(target_of(thread))})" for thread in threads)
+        self._registry._say(WARNING, f"{what} {names}; {remedy}")
+
+    def _say_error(self, error: BaseException) -> None:
+        self._registry._say(ERROR, f"the exit itself failed:\n{traceback_of(error)}")
+        self._flush()
+
+    def _flush(self) -> None:
+        left = NEVER if self._deadline is None else self._deadline - self._clock()
+        self._registry._flush(min(FLUSHING, left / 4))
+
+    def _last_words(self, text: str) -> None:
+        """Say what is left to say and flush the standard streams."""
+
+        def speak() -> None:
+            for stream in (sys.stdout, sys.stderr):
+                try:
+                    stream.flush()
+                except (AttributeError, ValueError, OSError):
+                    pass  # None, closed or broken
+            write(text)
+
+        self._flush()
+        within(FLUSHING, speak)
+
+    # The last resort: it needs no GIL, and exists under `grace` only.
+
+    def _set_deadline(self) -> None:
+        if self.grace is not None and self._deadline is None:
+            self._deadline = self._clock() + self.grace
+            self.arm()
+
+    def arm(self) -> None:
+        """Have the process ended when the grace is over, if that is running."""
+        if self._deadline is not None:
+            import faulthandler
+
+            left = max(self._deadline - self._clock(), 0.001)
+            faulthandler.dump_traceback_later(left, exit=True, file=2)
+
+    def disarm(self) -> None:
+        """Cancel it before a fork, for an armed one makes the child hang as it ends."""
+        if self._deadline is not None:
+            import faulthandler
+
+            faulthandler.cancel_dump_traceback_later()
+
+
+def joined_at_exit() -> list[threading.Thread]:
+    """Return the threads that Python waits for at its end."""
+    main = threading.main_thread()
+    return [thread for thread in threading.enumerate() if not thread.daemon and thread is not main]
+
+
+def in_child() -> bool:
+    """Return whether multiprocessing has started this process."""
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
+
+
+def is_shutting_down(frame: "FrameType | None") -> bool:
+    """Return whether *frame*, which a signal has interrupted, belongs to the interpreter's end."""
+    while frame is not None:
+        if frame.f_code.co_name == "_shutdown" and frame.f_globals is vars(threading):
+            return True  # pragma: no cover - nothing here runs Python code from 3.13 on
+        frame = frame.f_back
+    return bool(getattr(threading, "_SHUTTING_DOWN", False))
+
+
+def hide(exception: type[BaseException]) -> None:
+    """Keep the interpreter from printing that it has ignored *exception*."""
+    hook = sys.unraisablehook
+
+    def quiet_hook(unraisable: "sys.UnraisableHookArgs", /) -> None:
+        if unraisable.exc_type is not exception:
+            hook(unraisable)
+
+    sys.unraisablehook = quiet_hook
