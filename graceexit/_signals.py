@@ -6,8 +6,9 @@ Decisions:
 * SIGINT with `default_int_handler` is left alone, for KeyboardInterrupt leads to the exit by itself
   and asyncio and Twisted look for exactly this handler. A callable for SIGINT is left alone too.
 * SIG_IGN and handlers that are not Python's are left alone: somebody wants them so.
-* `siginterrupt` has no getter. A handler that we go in front of gets `siginterrupt(signum, False)`,
-  as gunicorn sets it; `signal.signal` has just reset it to True.
+* `siginterrupt` has no getter. It stays as `signal.signal` sets it, True: with False a main thread
+  that waits for a lock without a limit would never come to the program's own handler. gunicorn and
+  asyncio set False for theirs, for the sake of C code that does not go on after EINTR.
 * The signal that makes the main thread leave a join is SIGURG, not a termination signal: by default
   it does nothing, so a late one is harmless, and SIGTERM keeps one meaning. Go's runtime interrupts
   its threads with it for the same reasons.
@@ -15,7 +16,7 @@ Decisions:
   itself the signal (uvicorn) dies without coming to any hook. Blocking the signal with
   `pthread_sigmask` instead would be inherited by children, which then survive `terminate()`.
 * Another thread than the main one cannot set SIG_DFL through Python; the C function can.
-* Windows has no SIGURG, `siginterrupt` or `pthread_kill`: what needs them is left out there.
+* Windows has no SIGURG or `pthread_kill`: what needs them is left out there.
 """
 
 import os
@@ -131,8 +132,6 @@ class Handlers:
             handler = Handler(self.owner, current)
             if set_handler(signum, handler):
                 self._layers.append((signum, handler))
-                if callable(current) and hasattr(signal, "siginterrupt"):
-                    signal.siginterrupt(signum, False)  # noqa: FBT003  (it has no keyword)
 
     def _give_back_layers(self, keep: set[int]) -> None:
         """Put back what stood behind our handlers, except for the signals to *keep*."""

@@ -23,7 +23,7 @@ OLD_JOIN = sys.version_info < (3, 13)  # `threading._shutdown` waits for locks, 
 LACKING = """
         import os, signal, sys, threading
 
-        del signal.SIGURG, signal.pthread_kill, signal.siginterrupt, os.register_at_fork
+        del signal.SIGURG, signal.pthread_kill, os.register_at_fork
         import graceexit
 """
 

@@ -153,6 +153,24 @@ def test_a_handler_of_the_program_is_called_and_decides_how_to_end(script, when,
     assert (steps(lines), ended) == ([f"handled {noted}", *raised, "closed"], status)
 
 
+def test_a_handler_of_the_program_is_called_while_the_main_thread_waits_for_a_lock(script):
+    """A system call is interrupted as it is without graceexit, so that Python can call it."""
+    waiting = script("""
+        import signal, sys, threading
+        import graceexit
+
+        def handler(signum, frame):
+            sys.exit(4)
+
+        signal.signal(signal.SIGTERM, handler)
+        graceexit.on_exit(lambda: print("closed"))
+        threading.Timer(0.5, signal.pthread_kill, [threading.get_ident(), signal.SIGTERM]).start()
+        threading.Event().wait()
+    """)
+    lines, status = waiting.finish()
+    assert (steps(lines), status) == (["closed"], 4)
+
+
 def test_only_the_signals_given_are_handled_and_one_no_longer_given_is_given_back(script):
     """The process dies of a signal that it was told about, after its items."""
     source = """
