@@ -41,6 +41,11 @@ from graceexit._report import (
     write,
 )
 
+try:
+    import faulthandler
+except ImportError:  # pragma: no cover - a subinterpreter, which cannot be measured, has none
+    faulthandler = None  # type: ignore[assignment]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -443,17 +448,13 @@ class Exit:
 
     def arm(self) -> None:
         """Have the process ended when the grace is over, if that is running."""
-        if self._deadline is not None:
-            import faulthandler
-
+        if self._deadline is not None and faulthandler:
             left = max(self._deadline - self._clock(), 0.001)
             faulthandler.dump_traceback_later(left, exit=True, file=2)
 
     def disarm(self) -> None:
         """Cancel it before a fork, for an armed one makes the child hang as it ends."""
-        if self._deadline is not None:
-            import faulthandler
-
+        if self._deadline is not None and faulthandler:
             faulthandler.cancel_dump_traceback_later()
 
 

@@ -103,7 +103,10 @@ class Process:
         from graceexit._exit import Exit
 
         if settings[0] is not None:
-            import faulthandler  # noqa: F401
+            try:
+                import ctypes  # noqa: F401  (there may be no time for it at the death)
+            except ImportError:  # pragma: no cover - a subinterpreter has none, and cannot die
+                pass
         if self.exit is None:
             self.exit = Exit(self)
             self.registry._attend = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from signal import SIGSEGV, SIGTERM
+from signal import SIGTERM
 
 import pytest
 from harness import NO_THREADS_AT_THE_END, WITHOUT_GIL, steps

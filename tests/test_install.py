@@ -356,7 +356,8 @@ def test_where_no_thread_can_be_started_the_items_run_on_the_main_thread(script,
     assert (lines.count(INLINE), ended) == (1, status)
 
 
-def test_a_subinterpreter_runs_its_items_at_its_end(script):
+@pytest.mark.parametrize("grace", [None, "60"])
+def test_a_subinterpreter_runs_its_items_at_its_end(script, grace):
     """It has no handlers and may not leave a thread, and the process goes on after it."""
     outer = script(
         """
@@ -373,7 +374,7 @@ def test_a_subinterpreter_runs_its_items_at_its_end(script):
         interpreters.destroy(inner)
         print("destroyed")
         """,
-        env=UNMEASURED,
+        env={**UNMEASURED, "GRACEEXIT_GRACE": grace},
     )
     lines, status = outer.finish()
     expected = ["closed", "destroyed", "closed outside"]
