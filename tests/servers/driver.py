@@ -119,6 +119,7 @@ class Server:
         self.row = row
         self.column = column
         self.folder = folder
+        self.struck = folder / "struck"  # the request goes on for 1.5 s from then on
         self.reload = row.reload if column == "reload" and row.reload else Reload("")
         self.ready = re.compile(row.ready)
         self.client = Client(free_port())
@@ -128,7 +129,12 @@ class Server:
             python_of(row),
             *words.replace("DIR", str(folder)).split(),
             cwd=APPS,
-            env={"SAY_REAPED": "1", "PLAIN": "1" if plain else None, **row.env},
+            env={
+                "SAY_REAPED": "1",
+                "STRUCK": str(self.struck),
+                "PLAIN": "1" if plain else None,
+                **row.env,
+            },
             limit=LIMIT + self.reload.seconds,
         )
         if not self.running.read_until(lambda: self.are_ready(row.workers)):
@@ -147,23 +153,24 @@ class Server:
 
     def strike(self) -> None:
         """Do what the column is about, and bring about the end of the server."""
-        if self.column == "group":
+        if self.column == "term":
+            self.running.send(signal.SIGTERM)
+        elif self.column == "group":
             self.running.send_group(signal.SIGINT)
+        elif self.column == "worker":
+            os.kill(self.busy, signal.SIGTERM)
+        else:
+            self.do_reload()
+        self.struck.touch()
+        if self.column in {"term", "group"}:
             return
-        if self.column != "term":
-            replaced = [self.busy]
-            if self.column == "worker":
-                os.kill(self.busy, signal.SIGTERM)
-            else:
-                self.do_reload()
-                replaced = replaced if self.reload.one else self.workers
-            # The old are gone and the new are there, or all is over.
-            count = len(self.workers) + len(replaced)
-            self.running.read_until(lambda: all(map(is_gone, replaced)) and self.are_ready(count))
-            if is_gone(self.running.pid):
-                return
+        # The old are gone and the new are there, or all is over.
+        replaced = self.workers if self.column == "reload" and not self.reload.one else [self.busy]
+        count = len(self.workers) + len(replaced)
+        self.running.read_until(lambda: all(map(is_gone, replaced)) and self.are_ready(count))
+        if not is_gone(self.running.pid):
             settle(self.running)
-        self.running.send(signal.SIGTERM)
+            self.running.send(signal.SIGTERM)
 
     def do_reload(self) -> None:
         """Have the server replace its workers."""

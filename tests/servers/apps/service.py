@@ -1,5 +1,5 @@
 """
-The application under every server: a thread to stop, a pool to close, a request that takes 1.5 s.
+The application under every server: a thread to stop, a pool to close, a request that takes a while.
 
 With PLAIN=1 it is the same without graceexit, and the thread a daemon. With EACH_PROCESS=1 it is
 written for a server that loads it before it forks. A task queue has a hook for each process that it
@@ -10,9 +10,11 @@ import asyncio
 import os
 import threading
 import time
+from pathlib import Path
 
 PLAIN = os.environ.get("PLAIN") == "1"
 EACH_PROCESS = os.environ.get("EACH_PROCESS") == "1"
+is_struck = Path(os.environ["STRUCK"]).exists  # whether the driver has done what the test is about
 
 
 def say(*what):
@@ -54,8 +56,10 @@ def begin():
 
 
 def answer():
-    """Take 1.5 s, and say whether the end of the process was known by then."""
+    """Take 1.5 s from the blow, and say whether the end of the process was known by then."""
     say("requested", os.getpid())
+    while not is_struck():
+        time.sleep(0.01)
     time.sleep(1.5)
     say("answered", os.getpid(), is_exiting())
     return "ok"
@@ -64,6 +68,8 @@ def answer():
 async def answer_async():
     """Do the same in a coroutine."""
     say("requested", os.getpid())
+    while not is_struck():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
     await asyncio.sleep(1.5)
     say("answered", os.getpid(), is_exiting())
     return "ok"
