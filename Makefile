@@ -95,7 +95,7 @@ clean: ## remove whatever these targets have made
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/$(STAMP): pyproject.toml $(WHEEL)
-	$(call venv,--group test --group servers $(or $(WHEEL),--editable .))
+	$(call venv,--group test --group servers --group loops $(or $(WHEEL),--editable .))
 
 $(SERVERS)/$(STAMP): pyproject.toml
 	$(call venv,--group test --group every-server --editable .)

@@ -1,0 +1,252 @@
+"""Where a program may find itself: limits, full pipes, patched modules, other people's loops."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from signal import SIGINT, SIGTERM
+
+import pytest
+from harness import INLINE, NO_THREADS_AT_THE_END, UNMEASURED, steps
+
+ENDS = [("end", 7), ("signal", -SIGTERM)]
+WAITS = """
+print("ready")
+if sys.argv[1] == "end":
+    sys.exit(7)
+while True:
+    time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def ended(script):
+    """Run a program to the end that it is given; return its lines after "ready" and its status."""
+
+    def run(source: str, ends: str, **options: object):
+        running = script(source + WAITS, ends, **options)
+        running.wait_for("ready")
+        if ends == "signal":
+            running.send(SIGTERM)
+        return running.finish()
+
+    return run
+
+
+def needs(module):
+    """Skip the test where an optional package is not installed."""
+    return pytest.mark.skipif(not find_spec(module), reason=f"{module} is not installed")
+
+
+# What the system refuses.
+
+LIMITED = """
+import os, resource, sys, threading, time
+import graceexit
+
+stop = threading.Event()
+thread = threading.Thread(target=lambda: (stop.wait(), print("stopped")))
+thread.start()
+graceexit.register(thread, stop=stop)
+graceexit.on_exit(lambda: print("closed"))
+graceexit.on_exit(lambda: 1 / 0, name="broken")
+if os.getuid() == 0:  # whom no limit binds
+    os.setresuid(61234, 61234, 61234)
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+try:
+    threading.Thread(target=print).start()
+except RuntimeError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("ends", "status"), ENDS)
+def test_at_the_limit_of_processes_everything_runs_on_the_main_thread(script, ends, status):
+    """What fails is named, and that items had no timeout of their own is said."""
+    limited = script(LIMITED + WAITS, ends, env=UNMEASURED)
+    limited.wait_for("can't start new thread")
+    limited.wait_for("ready")
+    if ends == "signal":
+        limited.send(SIGTERM)
+    lines, ended = limited.finish()
+    assert [line for line in lines if line in ("stopped", "closed")] == ["stopped", "closed"]
+    assert sum(line.startswith("callback broken") for line in lines) == lines.count(INLINE) == 1
+    assert ended == status
+
+
+@pytest.mark.parametrize("error", ["ValueError", "OSError"])
+@pytest.mark.parametrize(
+    ("ends", "status", "expected"), [("end", 7, ["closed"]), ("signal", -SIGTERM, [])]
+)
+def test_where_no_handler_can_be_set_the_hooks_do_the_work(ended, error, ends, status, expected):
+    """A signal kills there as it would have without graceexit."""
+    lines, code = ended(
+        f"""
+import signal, sys, time
+
+def refuse(signum, handler):
+    raise {error}("not here")
+
+signal.signal = refuse
+import graceexit
+
+graceexit.on_exit(lambda: print("closed"))
+""",
+        ends,
+    )
+    assert (steps(lines), code) == (expected, status)
+
+
+# Nobody hears what is said.
+
+PIPE = """
+import os, sys, threading, time
+import graceexit
+
+def fill(descriptor):
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    try:
+        while True:
+            os.write(write, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(write, True)
+    os.dup2(write, descriptor)
+
+@graceexit.on_exit
+def close():
+    os.close(os.open("closed", os.O_CREAT))
+
+graceexit.on_exit(lambda: 1 / 0, name="broken")
+graceexit.on_exit(lambda: 1 / 0, name="broken too")
+print("ready")
+fill(2)
+fill(1)
+if sys.argv[1] == "end":
+    sys.exit(7)
+while True:
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="what is said is said on the main thread there")
+@pytest.mark.parametrize(("ends", "status"), ENDS)
+def test_a_pipe_that_nobody_reads_does_not_keep_the_process_alive(script, tmp_path, ends, status):
+    """A write to it would block for ever, and items run before anything is waited for."""
+    mute = script(PIPE, ends)
+    mute.wait_for("ready")
+    if ends == "signal":
+        mute.send(SIGTERM)
+    _, code = mute.finish()
+    assert (tmp_path / "closed").exists()
+    assert code == status
+
+
+LOGGING = {
+    "a handler": "logging.StreamHandler.emit = broken; logging.basicConfig()",
+    "a filter": "logging.getLogger('graceexit').addFilter(broken)",
+    "a formatter": "logging.basicConfig(); logging.Formatter.format = broken",
+    "the logger itself": "logging.getLogger = broken",
+}
+
+
+@pytest.mark.parametrize(("ends", "status"), ENDS)
+@pytest.mark.parametrize("what", LOGGING)
+def test_logging_that_raises_changes_nothing(ended, what, ends, status):
+    """Not even by SystemExit; what it does not say is said on stderr."""
+    lines, code = ended(
+        f"""
+import logging, sys, time
+import graceexit
+
+def broken(*args, **options):
+    raise SystemExit("logging is broken")
+
+{LOGGING[what]}
+graceexit.on_exit(lambda: print("closed"))
+graceexit.on_exit(lambda: 1 / 0, name="fails")
+""",
+        ends,
+    )
+    assert lines.count("closed") == 1
+    assert sum(line.startswith("callback fails") for line in lines) == 1
+    assert code == status
+
+
+# Other people's threads and loops.
+
+
+@needs("gevent")
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="an item that hangs hangs there")
+@pytest.mark.parametrize(("ends", "status"), ENDS)
+def test_in_a_process_that_gevent_has_patched_what_yields_has_a_timeout(ended, ends, status):
+    """Threads are greenlets there; a callback that does not yield is waited for."""
+    lines, code = ended(
+        """
+from gevent import monkey
+monkey.patch_all()
+import sys, threading, time
+import graceexit
+
+def spin():
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        pass
+    print("spun")
+
+stop = threading.Event()
+thread = threading.Thread(target=lambda: (stop.wait(), print("stopped")))
+thread.start()
+graceexit.register(thread, stop=stop)
+graceexit.on_exit(lambda: print("closed"))
+graceexit.on_exit(spin, timeout=0.1)
+graceexit.on_exit(lambda: time.sleep(3600), timeout=0.1, name="yields")
+""",
+        ends,
+        env=UNMEASURED,
+    )
+    assert [line for line in lines if not line.startswith(("callback", "  "))] == [
+        *("stopped", "spun", "closed")
+    ]
+    assert [line.split()[1] for line in lines if "overran" in line] == ["yields"]
+    assert code == status
+
+
+@needs("ipykernel")
+@pytest.mark.parametrize("how", ["shutdown", "SIGTERM"])
+def test_ctrl_c_in_a_notebook_interrupts_a_cell_and_begins_no_exit(scenario, how):
+    """The items run when the kernel ends, by its client or by a signal."""
+    notebook = scenario("kernel", how, env=UNMEASURED)
+    lines, status = notebook.finish()
+    ours = ("Key", "exiting", "stopped", "closed", "status")
+    assert [line for line in lines if line.startswith(ours)] == [
+        *("KeyboardInterrupt", "exiting False alive True", "stopped", "closed"),
+        *["status -15"] * (how == "SIGTERM"),
+    ]
+    assert status == 0
+
+
+ENDLESS = """
+import time
+import graceexit
+
+def test_endless():
+    graceexit.on_exit(lambda: print("closed"))
+    print("ready")
+    while True:
+        time.sleep(0.01)
+"""
+
+
+def test_ctrl_c_in_pytest_ends_the_session_as_ever(program, tmp_path):
+    """It reports the interruption; then the items run, and its status is 2."""
+    (tmp_path / "test_endless.py").write_text(ENDLESS)
+    session = program(
+        sys.executable, "-m", "pytest", "-s", "-q", "-p", "no:cacheprovider", cwd=tmp_path
+    )
+    session.wait_for("ready")
+    session.send(SIGINT)
+    lines, status = session.finish()
+    assert any("KeyboardInterrupt" in line for line in lines)
+    assert steps(lines)[-1:] == ["closed"]
+    assert status == 2
