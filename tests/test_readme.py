@@ -11,7 +11,8 @@ TESTS = Path(__file__).parent
 README = TESTS.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8") if README.exists() else ""
 PROGRAMS = re.findall(r"```python\n(.*?)```\n.*?```text\n(.*?)```", TEXT, re.DOTALL)
-ROWS = re.findall(r"^\|(?! the end | ---)(.*)\|$", TEXT, re.MULTILINE)
+WHAT_HAPPENS = TEXT.partition("\n## What happens when")[2].partition("\n## ")[0]
+ROWS = re.findall(r"^\|(?! the end | ---)(.*)\|$", WHAT_HAPPENS, re.MULTILINE)
 
 
 @pytest.mark.parametrize("number", range(len(PROGRAMS)))
