@@ -10,8 +10,11 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import shlex
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -110,6 +113,37 @@ class Client(threading.Thread):
             self.answer = "none"
 
 
+class Tasks:
+    """Puts a task in flight, unless there is one anyway, and asks what has come of it."""
+
+    def __init__(self, python: str, name: str, env: dict[str, str]) -> None:
+        self.command = [python, name]
+        self.env = {**os.environ, **env}
+        self.answer = ""
+
+    def start(self) -> None:
+        """Put it in flight."""
+        self.call("put")
+
+    def join(self) -> None:
+        """Ask, at the end of everything."""
+        self.answer = self.call("get")
+
+    def call(self, word: str) -> str:
+        """Return what the program says."""
+        if not self.command[1]:
+            return ""
+        return subprocess.run(
+            [*self.command, word],
+            cwd=APPS,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=LIMIT,
+        ).stdout.strip()
+
+
 class Server:
     """A server of a row, from its start to its end."""
 
@@ -122,21 +156,34 @@ class Server:
         self.struck = folder / "struck"  # the request goes on for 1.5 s from then on
         self.reload = row.reload if column == "reload" and row.reload else Reload("")
         self.ready = re.compile(row.ready)
-        self.client = Client(free_port())
         folder.mkdir()
-        words = f"{row.command} {self.reload.words}".replace("PORT", str(self.client.port))
-        self.running = program(
-            python_of(row),
-            *words.replace("DIR", str(folder)).split(),
-            cwd=APPS,
+        places = {"PORT": str(free_port()), "BESIDE": str(free_port()), "DIR": str(folder)}
+        env = {name: fill(value, places) for name, value in row.env.items()}
+
+        def start(words: str, **options: object) -> Program:
+            command = shlex.split(fill(words, places))
+            if words.startswith("-") or command[0].endswith(".py"):
+                command.insert(0, python_of(row))
+            elif shutil.which(command[0]) is None:
+                pytest.skip(f"{command[0]} is not installed")
+            return program(*command, cwd=APPS, **options)
+
+        if row.beside:
+            wait_until_listening(start(row.beside, limit=2 * LIMIT), int(places["BESIDE"]))
+        self.running = start(
+            f"{row.command} {self.reload.words}",
             env={
                 "SAY_REAPED": "1",
                 "STRUCK": str(self.struck),
                 "PLAIN": "1" if plain else None,
-                **row.env,
+                **env,
             },
             limit=LIMIT + self.reload.seconds,
         )
+        if row.client is None:
+            self.client = Client(int(places["PORT"]))
+        else:
+            self.client = Tasks(python_of(row), row.client, env)
         if not self.running.read_until(lambda: self.are_ready(row.workers)):
             self.running.wait_for(self.ready)  # fails, with its output
         # A request, and all main threads asleep: a signal that comes just as one begins to wait is
@@ -162,11 +209,11 @@ class Server:
         else:
             self.do_reload()
         self.struck.touch()
-        if self.column in {"term", "group"}:
+        if self.column in {"term", "group"} or self.reload.ends:
             return
         # The old are gone and the new are there, or all is over.
         replaced = self.workers if self.column == "reload" and not self.reload.one else [self.busy]
-        count = len(self.workers) + len(replaced)
+        count = len(self.workers) + (0 if self.row.lone else len(replaced))
         self.running.read_until(lambda: all(map(is_gone, replaced)) and self.are_ready(count))
         if not is_gone(self.running.pid):
             settle(self.running)
@@ -253,6 +300,22 @@ def python_of(row: Row) -> str:
     if not python.exists():
         pytest.skip(f"there is no {python}; make test-servers makes it")
     return str(python)
+
+
+def fill(text: str, places: dict[str, str]) -> str:
+    """Return *text* with the ports and folders of a run in it."""
+    for name, value in places.items():
+        text = text.replace(name, value)
+    return text
+
+
+def wait_until_listening(running: Program, port: int) -> None:
+    """Wait until a program of ours takes connections."""
+    while True:
+        with socket.socket() as sock:
+            if sock.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        running.check()
 
 
 def settle(running: Program) -> None:

@@ -59,12 +59,14 @@ class Reload:
             words what makes it do so by itself, such as "max_requests".
         words: What is added to the command.
         one: Whether only the worker with the request is replaced.
+        ends: Whether nothing is replaced, for the main process ends with its worker.
         seconds: How long that may take.
     """
 
     how: signal.Signals | str
     words: str = ""
     one: bool = False
+    ends: bool = False
     seconds: float = 20.0
 
 
@@ -75,7 +77,8 @@ class Row:
 
     Attributes:
         name: Its name in the table and in the names of the tests.
-        command: What follows `python`. PORT becomes a free port, DIR a folder of the run's own.
+        command: What follows `python`. PORT becomes a free port, DIR a folder of the run's own,
+            BESIDE the port of what runs beside it.
         ready: What is printed by, or about, each worker that can take requests: a regular
             expression, searched for in each line.
         needs: The distributions that it is made of, the server first; their versions are recorded,
@@ -84,7 +87,12 @@ class Row:
         columns: Which columns make sense.
         short: The columns that `make test` runs too.
         reload: How workers are replaced, for the column "reload".
-        env: Variables of the environment.
+        env: Variables of the environment; PORT, DIR and BESIDE may stand in them too.
+        beside: A program that has to run beside it, such as a broker: the words that start it.
+        client: A program of apps/ that puts a task in flight when it is called with `put`, and with
+            `get` says at the end what came of it; "" if the workers have something to do anyway.
+            None asks for a page.
+        lone: Whether a worker that has ended is not replaced by another.
         venv: The environment beside that of the tests which has it: its name ends in this.
         write: What the user has to write there.
         configure: What the user should configure there.
@@ -100,6 +108,9 @@ class Row:
     short: tuple[str, ...] = ()
     reload: Reload | None = None
     env: dict[str, str] = field(default_factory=dict)
+    beside: str = ""
+    client: str | None = None
+    lone: bool = False
     venv: str = ""
     write: str = "nothing"
     configure: str = ""

@@ -1,0 +1,56 @@
+"""Celery and rq, with Redis as broker."""
+
+from servers.row import Reload, Row
+
+REDIS = {
+    "beside": "redis-server --bind 127.0.0.1 --port BESIDE --dir DIR --save ''",
+    "env": {"BROKER": "redis://127.0.0.1:BESIDE/0"},
+}
+CELERY = {"needs": ("celery", "redis"), "ready": "^imported ", "client": "to_celery.py", **REDIS}
+CELERY_WORKER = "-m celery -A on_celery worker --concurrency 2 --without-gossip --without-mingle"
+RQ = {"needs": ("rq", "redis"), "ready": "Listening on", "client": "to_rq.py", **REDIS}
+RQ_WORDS = "--url redis://127.0.0.1:BESIDE/0 --path ."
+
+ROWS = [
+    Row(
+        "Celery prefork",
+        CELERY_WORKER,
+        workers=3,
+        columns=("term", "worker", "group", "reload"),
+        reload=Reload("max-tasks-per-child", "--max-tasks-per-child 1", one=True),
+        write="`graceexit.shutdown()` in `worker_process_shutdown`: `examples/06_celery.py`",
+        **CELERY,
+    ),
+    Row(
+        "Celery solo",
+        f"{CELERY_WORKER} --pool solo",
+        columns=("term", "group"),
+        **CELERY,
+    ),
+    Row(
+        "rq worker",
+        f"-m rq.cli worker {RQ_WORDS} --worker-class on_rq.Worker",
+        workers=0,
+        columns=("term", "worker", "group", "reload"),
+        reload=Reload("max-jobs", "--max-jobs 1", ends=True),
+        lone=True,
+        write="`graceexit.shutdown()` at the end of a job: `examples/07_rq.py`",
+        **RQ,
+    ),
+    Row(
+        "rq worker-pool",
+        f"-m rq.cli worker-pool {RQ_WORDS} --worker-class on_rq.Worker --num-workers 2",
+        workers=0,
+        lone=True,
+        write="the same",
+        **RQ,
+    ),
+    Row(
+        "rq SimpleWorker",
+        f"-m rq.cli worker {RQ_WORDS} --worker-class rq.SimpleWorker",
+        workers=0,
+        columns=("term", "group", "reload"),
+        reload=Reload("max-jobs", "--max-jobs 1", ends=True),
+        **RQ,
+    ),
+]
