@@ -134,6 +134,32 @@ def test_a_fork_inside_an_item_runs_nothing_of_its_parent(scenario, child, code)
     assert (lines, status) == (["opened True", f"exit code {code}", "closed True"], 0)
 
 
+@pytest.mark.parametrize("ends", ["os._exit", "sys.exit", "registers"])
+def test_a_fork_as_the_main_thread_unwinds_is_a_process_of_its_own(scenario, ends):
+    """The signal was for its parent: it ends as it says, and runs what it has registered itself."""
+    forked = scenario("fork_late", "finally", ends, env=FORKS)
+    forked.wait_for("ready")
+    forked.send(signal.SIGTERM)
+    lines, status = forked.finish()
+    own = ["child closed"] * (ends == "registers")
+    assert of(lines, "child", "exit", "closed") == [*own, "exit code 5", "closed True"]
+    assert status == -signal.SIGTERM
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python does not fork at its end")
+@pytest.mark.parametrize("where", ["hook", "thread", "exit function"])
+def test_a_fork_while_the_process_ends_runs_nothing_of_its_parent(scenario, where):
+    """In a hook of somebody else, in a thread that is waited for, and behind the items."""
+    forked = scenario("fork_late", where, "os._exit", env=FORKS)
+    forked.wait_for("ready")
+    forked.send(signal.SIGTERM)
+    lines, status = forked.finish()
+    expected = ["exit code 5", "closed True"]
+    if where == "exit function":
+        expected.reverse()
+    assert (lines, status) == (expected, -signal.SIGTERM)
+
+
 @pytest.mark.parametrize(("how", "status"), [("waits", 143), ("raises", 3)])
 def test_process_1_of_a_container_ends_with_the_status_of_the_signal(program, how, status):
     """The kernel lets no signal kill it; what a server raises itself comes back, as ever."""

@@ -75,7 +75,7 @@ def test_a_repeated_sigterm_changes_nothing(stubborn, go, what, ends, wait, rest
     if ends == "waits":
         worker.send(signal.SIGTERM)
     worker.wait_for(wait)
-    for _ in range(5):
+    for _ in range(50):
         worker.send(signal.SIGTERM)
     go.touch()
     lines, status = worker.finish()
