@@ -74,6 +74,18 @@ def test_ctrl_c_while_threads_are_waited_for_is_a_notice_first_and_then_the_end(
     assert worker.finish() == (last, -signal.SIGINT)
 
 
+@needs_an_ender
+def test_ctrl_c_pressed_twice_quickly_is_one_press(scenario):
+    """Whoever holds the keys down, or presses them in two terminals, has not asked for more."""
+    worker = scenario("ctrl_c", "thread", 1, "same")
+    worker.wait_for(re.compile("^the exit waits for backup"))
+    worker.send(signal.SIGINT)
+    worker.wait_for(re.compile("Ctrl-C: at most"))
+    for _ in range(3):
+        worker.send(signal.SIGINT)
+    assert worker.finish() == (["closed"], -signal.SIGINT)
+
+
 @pytest.mark.skipif(not NO_THREADS_AT_THE_END, reason="it has an ender")
 def test_ctrl_c_while_python_joins_the_threads_runs_the_items_at_once(scenario):
     """Where nobody can wait for them instead of the main thread, it leaves the join."""

@@ -5,10 +5,12 @@ import threading
 import time
 
 import graceexit
-from graceexit import _process
+from graceexit import _exit
 
-_process.PATIENCE = 0.7  # longer than two presses of Ctrl-C count as one
-what, linger = sys.argv[1:]
+_exit.PATIENCE = 0.7  # longer than two presses of Ctrl-C count as one
+what, linger, *same = sys.argv[1:]
+if same:
+    _exit.SAME_PRESS = 60
 
 
 def works_on():

@@ -4,9 +4,9 @@ import logging
 import threading
 
 import graceexit
-from graceexit import _process
+from graceexit import _exit
 
-_process.PATIENCE = 0.2
+_exit.PATIENCE = 0.2
 complained = threading.Event()
 
 
