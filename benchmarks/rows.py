@@ -28,6 +28,7 @@ PEERS = {
     "multiexit": "multiexit",
     "aiorun": "aiorun",
 }
+A_ROW = 60.0  # seconds, after which a row begins no more rounds
 NO_LIST = "has no list of what is to be run"
 ONE_CALLBACK = "takes one shutdown_callback, for an asyncio loop that it runs itself"
 NO_TIMEOUT = "runs on the main thread, without a timeout"
@@ -103,9 +104,17 @@ class Bench:
     most_rounds: int | None
     turn: int = 0  # whose turn it is to begin
 
-    def rounds(self, full, quick):
-        """Return how many rounds there are."""
+    def count(self, full, quick):
+        """Return how many rounds there are to be."""
         return min(quick if self.quick else full, self.most_rounds or full)
+
+    def rounds(self, full, quick):
+        """Give the number of each round; on a machine that has much to do there may be fewer."""
+        until = time.monotonic() + A_ROW
+        for number in range(self.count(full, quick)):
+            if number > 1 and time.monotonic() > until:
+                break
+            yield number
 
     def say(self, text):
         """Say how far it is."""
@@ -119,8 +128,8 @@ class Bench:
             if module and importlib.util.find_spec(module) is None:
                 row.cannot[way] = "is not installed"
         ways = [way for way in ways if way not in row.cannot]
-        for number in range(rounds):
-            self.say(f"{row.title}: round {number + 1} of {rounds}")
+        for number in rounds:
+            self.say(f"{row.title}: round {number + 1}")
             self.turn += 1
             first = self.turn % len(ways)
             for way in ways[first:] + ways[:first]:
@@ -164,7 +173,7 @@ def importing(bench):
         wall, cpu = output_of(sys.executable, "-c", program.format(modules[way])).split()
         return {"wall": int(wall) / 1e9, "processor": int(cpu) / 1e9}
 
-    bench.interleave(Row("import", "s", ""), 1, list(modules), sample)  # compiles
+    bench.interleave(Row("import", "s", ""), [0], list(modules), sample)  # compiles
     bench.interleave(row, bench.rounds(25, 5), list(modules), sample)
     ours = row.series[OURS]["wall"]
     row.reach("import, over `import signal, threading`", ours, most=1e-3)
@@ -218,9 +227,9 @@ def remembering(bench):
             samples["thread"] = measured("memory", way, size, "thread")
         return samples
 
-    for _ in range(bench.rounds(7, 2)):
+    for number in bench.rounds(7, 2):
         size = next(sizes)
-        bench.interleave(row, 1, ways, sample)
+        bench.interleave(row, [number], ways, sample)
     floor = max(row.series["plain loop"]["callback"])
     for kind in ("callback", "thread"):
         row.reach(
@@ -249,8 +258,8 @@ def growing(bench):
         "thread each": NO_LIST,
         "aiorun": ONE_CALLBACK,
     }
-    ways = [OURS, f"{OURS}, gc off", "plain loop", "plain loop, gc off"]
-    ways += ["atexit", "weakref.finalize", "pyterminate", "safe-exit", "multiexit"]
+    always = [OURS, f"{OURS}, gc off", "plain loop", "plain loop, gc off"]
+    ways = [*always, "atexit", "weakref.finalize", "pyterminate", "safe-exit", "multiexit"]
 
     def sample(way):
         name, _, gc_off = way.partition(", ")
@@ -266,28 +275,33 @@ def growing(bench):
         now = seconds(way, size)
         return now * (now / seconds(way, before) if before else 30)
 
-    for _ in range(bench.rounds(3, 1)):
+    for number in bench.rounds(3, 1):
         going, before = ways, None
         for size in sizes:
-            bench.interleave(row, 1, going, sample)
-            going = [way for way in going if way in row.series and expected(way, size, before) < 10]
+            bench.interleave(row, [number], going, sample)
+            others = [way for way in going if way in row.series and way not in always]
+            going = always + [way for way in others if expected(way, size, before) < 10]
             before = size
 
     def growth(way, step):
         series = row.series[way]
         return ratios(series[f"{step} of {sizes[-1]:,}"], series[f"{step} of {sizes[0]:,}"])
 
-    for step in ("register", "unregister", "run"):
-        for way in (OURS, f"{OURS}, gc off"):
-            floor = way.replace(OURS, "plain loop")
-            row.reach(
-                f"{step}: one of {sizes[-1]:,} over one of 1,000{way.removeprefix(OURS)}",
-                growth(way, step),
-                unit="x",
-                most=1.5,
-                floor=statistics.median(growth(floor, step)),
-                floor_is="plain objects in a dict, the same steps",
-            )
+    # Without the collector only the first step is another.
+    for step, variant in (
+        ("register", ""),
+        ("register", ", gc off"),
+        ("unregister", ""),
+        ("run", ""),
+    ):
+        row.reach(
+            f"{step} one of {sizes[-1]:,}, over one of 1,000{variant}",
+            growth(OURS + variant, step),
+            unit="x",
+            most=1.5,
+            floor=statistics.median(growth("plain loop" + variant, step)),
+            floor_is="plain objects in a dict, the same steps",
+        )
     return row
 
 
@@ -334,9 +348,9 @@ def stopping(bench):
     others = ("atexit", "weakref.finalize", "safe-exit", "multiexit")
     row.cannot |= dict.fromkeys(others, NO_THREADS)
     slow = ["ExitStack", "pyterminate"]  # for all: they call one function after the other
-    for _ in range(bench.rounds(3, 1)):
+    for round_ in bench.rounds(2, 1):
         for ways in ([OURS], [OURS], [OURS], slow):
-            bench.interleave(row, 1, ways, lambda way: measured("stop_threads", way, number))
+            bench.interleave(row, [round_], ways, lambda way: measured("stop_threads", way, number))
     ours = row.series[OURS]
     whole = ratios(ours["whole"], ours["slowest"])
     row.reach(f"{number} threads, over the slowest of them", whole, unit="x", most=1.1)
@@ -354,9 +368,8 @@ def overrunning(bench):
     row.cannot["aiorun"] = "has one timeout for all asyncio tasks together, none for a callback"
     ways = [OURS, "timed lock", "executor", "thread each"]
     number = 10 if bench.quick else 40
-    rounds = bench.rounds(5, 2)
-    for one in range(rounds):
-        bench.say(f"{row.title}: round {one + 1} of {rounds}")
+    for round_ in bench.rounds(5, 2):
+        bench.say(f"{row.title}: round {round_ + 1}")
         for way in ways:
             for late in measured("lateness", way, number):
                 row.add(way, late=late)

@@ -70,7 +70,7 @@ def requesting(bench, server):
         return row
     tools = demo()
     with_, without, again = f"with {OURS}", WITHOUT, AGAIN
-    total = bench.rounds(20, 2)
+    total = bench.count(20, 2)
     processes = min(PROCESSES, total)
     command, folder_option = SERVERS[server]
     ports = {}
@@ -105,8 +105,8 @@ def requesting(bench, server):
                 tools.wait_until(lambda port=port: tools.is_listening(port), process)
             for way in ports:  # warm
                 sample(way)
-            share = total * (number + 1) // processes - total * number // processes
-            bench.interleave(row, share, [with_, without, again], sample)
+            done, upto = total * number // processes, total * (number + 1) // processes
+            bench.interleave(row, range(done, upto), [with_, without, again], sample)
     series = row.series
     ratio = ratios(series[with_]["requests"], series[without]["requests"])
     chance = ratios(series[again]["requests"], series[without]["requests"])
@@ -134,7 +134,7 @@ def restarting(bench):
     except ImportError as error:
         row.cannot[OURS] = f"{error.name} is not installed"
         return row
-    times = bench.rounds(50, 3)
+    times = bench.count(50, 3)
     options = SimpleNamespace(restarts=times, messages=500)
 
     def say(text):
