@@ -5,7 +5,7 @@ python measure.py WHAT WAY [NUMBER [OPTION]]
 
 Times are in seconds by `perf_counter_ns`, memory in bytes by tracemalloc, which sees what Python
 and its C modules allocate for an item: the object, its part of a dict or list, closures, bound
-methods. The collector is on, as it is in a program, unless OPTION is "gc-off".
+methods. The collector is on, as it is in a program.
 """
 
 import gc
@@ -110,27 +110,32 @@ def run(new, number):
     return mean
 
 
-def steps(new, number, collector="gc-on"):
-    """Return the seconds for an item of each step: register, unregister every other one, run."""
-    if collector == "gc-off":
-        gc.disable()
+def steps(new, number):
+    """Return the seconds for an item of each step, and how many of them the collector took."""
     functions = callbacks(number)
     names = ("register", "unregister", "run")
-    total = dict.fromkeys(names, 0.0)
+    shares = dict(zip(names, (number, number / 2, number / 2), strict=True))
+    total = dict.fromkeys([*names, *(f"{name}, collector" for name in names)], 0.0)
+    clock, collecting = time.perf_counter_ns, [0]
+
+    def note(phase, _):
+        collecting[0] += clock() if phase == "stop" else -clock()
+
+    gc.callbacks.append(note)
     times, until = 0, time.monotonic() + 1
     while times < 20_000 // number + 2 and (times < 1 or time.monotonic() < until):
         way = new()
-        begun = time.perf_counter_ns()
+        stamps = [(clock(), collecting[0])]
         handles = way.register_all(functions)
-        registered = time.perf_counter_ns()
+        stamps.append((clock(), collecting[0]))
         way.unregister_all(handles[::2])
-        unregistered = time.perf_counter_ns()
+        stamps.append((clock(), collecting[0]))
         way.run()
-        ran = time.perf_counter_ns()
+        stamps.append((clock(), collecting[0]))
         times += 1
-        total["register"] += (registered - begun) / number
-        total["unregister"] += (unregistered - registered) / (number / 2)
-        total["run"] += (ran - unregistered) / (number / 2)
+        for name, before, after in zip(names, stamps, stamps[1:], strict=False):
+            total[name] += (after[0] - before[0]) / shares[name]
+            total[f"{name}, collector"] += (after[1] - before[1]) / shares[name]
         gc.collect()
     return {name: nanoseconds / times / 1e9 for name, nanoseconds in total.items()}
 

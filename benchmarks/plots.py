@@ -74,22 +74,20 @@ def growth(figure, rows):
     steps = ("register", "unregister", "run")
     for axes, step in zip(figure.subplots(1, 3, sharey=True), steps, strict=True):
         for way, things in sorted(series.items(), key=place_of):
-            name, _, gc_off = way.partition(", ")
-            points = [
-                (int(thing.rpartition(" ")[2].replace(",", "")), median(samples))
-                for thing, samples in things.items()
-                if thing.startswith(f"{step} ")
-            ]
-            axes.plot(
-                *zip(*points, strict=True),
-                color=COLOURS[name],
-                linestyle=":" if gc_off else "-",
-                linewidth=2 if name == OURS else 1,
-                marker=".",
-                label=way,
+            width = 2 if way == OURS else 1
+            style = {"color": COLOURS[way], "linewidth": width, "marker": "."}
+            whole, collector = (
+                [median(things[name]) for name in things if name.startswith(f"{start} of ")]
+                for start in (step, f"{step}, collector")
             )
+            names = [name for name in things if name.startswith(f"{step} of ")]
+            sizes = [int(name.rpartition(" ")[2].replace(",", "")) for name in names]
+            axes.plot(sizes, whole, label=way, **style)
+            if way in (OURS, "plain loop"):
+                rest = [one - other for one, other in zip(whole, collector, strict=True)]
+                axes.plot(sizes, rest, linestyle=":", label=f"{way}, less the collector", **style)
         axes.set(title=f"{step}, for one item", xlabel="items", xscale="log", yscale="log")
-        tidy(axes.xaxis, "")
+        axes.xaxis.set_minor_locator(NullLocator())
         tidy(axes.yaxis, "s")
     if series:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right")
@@ -151,8 +149,7 @@ def tidy(axis, unit):
 
 def place_of(series):
     """Return the place of a way among the others; *series* is a pair that begins with its name."""
-    name, _, variant = series[0].partition(", ")
-    return WAYS.index(name), variant
+    return WAYS.index(series[0])
 
 
 DRAW = {"costs": costs, "growth": growth, "times": times, "load": load}

@@ -143,7 +143,10 @@ def text(results):
     """Return all of it."""
     parts = ["# Benchmarks", conditions(results["head"])]
     parts.append("Medians, with their quartiles. Each way took its turn in every round.")
-    parts += [figures(results), beside(results), *map(details, results["rows"].values())]
+    parts.append(figures(results))
+    if BESIDE.keys() & results["rows"].keys():
+        parts.append(beside(results))
+    parts += map(details, results["rows"].values())
     return "\n\n".join(parts) + "\n"
 
 

@@ -249,8 +249,8 @@ def growing(bench):
     row = Row(
         f"{sizes[-1]:,} items against 1,000",
         "s",
-        "the cost of one item in each step, for different callbacks; the collector is on unless"
-        " the name says otherwise. Where a size would take more than ten seconds, a way stops",
+        "the cost of one item in each step, for different callbacks, and how much of it is the"
+        " collector's. Where a size would take more than ten seconds, a way stops",
     )
     row.cannot = {
         "ExitStack": "cannot unregister",
@@ -258,12 +258,11 @@ def growing(bench):
         "thread each": NO_LIST,
         "aiorun": ONE_CALLBACK,
     }
-    always = [OURS, f"{OURS}, gc off", "plain loop", "plain loop, gc off"]
+    always = [OURS, "plain loop"]
     ways = [*always, "atexit", "weakref.finalize", "pyterminate", "safe-exit", "multiexit"]
 
     def sample(way):
-        name, _, gc_off = way.partition(", ")
-        steps = measured("steps", name, size, "gc-off" if gc_off else "gc-on")
+        steps = measured("steps", way, size)
         return {f"{step} of {size:,}": value for step, value in steps.items()}
 
     def seconds(way, size):
@@ -283,23 +282,28 @@ def growing(bench):
             going = always + [way for way in others if expected(way, size, before) < 10]
             before = size
 
-    def growth(way, step):
-        series = row.series[way]
-        return ratios(series[f"{step} of {sizes[-1]:,}"], series[f"{step} of {sizes[0]:,}"])
+    def growth(way, step, *, collector=True):
+        costs = []
+        for size in (sizes[-1], sizes[0]):
+            whole = row.series[way][f"{step} of {size:,}"]
+            gc = row.series[way][f"{step}, collector of {size:,}"]
+            costs.append([a - b * (not collector) for a, b in zip(whole, gc, strict=True)])
+        return ratios(*costs)
 
-    # Without the collector only the first step is another.
-    for step, variant in (
-        ("register", ""),
-        ("register", ", gc off"),
-        ("unregister", ""),
-        ("run", ""),
+    whole, rest = {"collector": True}, {"collector": False}
+    for step, part in (
+        ("register", whole),
+        ("register", rest),
+        ("unregister", whole),
+        ("run", whole),
     ):
+        less = "" if part is whole else ", less what the collector takes"
         row.reach(
-            f"{step} one of {sizes[-1]:,}, over one of 1,000{variant}",
-            growth(OURS + variant, step),
+            f"{step} one of {sizes[-1]:,}, over one of 1,000{less}",
+            growth(OURS, step, **part),
             unit="x",
             most=1.5,
-            floor=statistics.median(growth("plain loop" + variant, step)),
+            floor=statistics.median(growth("plain loop", step, **part)),
             floor_is="plain objects in a dict, the same steps",
         )
     return row
