@@ -75,9 +75,7 @@ class Exit:
     ) -> None:
         self._clock = clock
         self._end_process = end
-        self._handlers = process.handlers
-        self.grace: float | None = None  # seconds, as `install` sets them
-        self.linger: float | None = None
+        self._process = process
         self._registry = process.registry
         self._exiting = process.exiting
         self._our_signal: int | None = None  # the signal to die of
@@ -101,12 +99,6 @@ class Exit:
         self._outcomes: list[Outcome] = []
         self._said_at = 0.0  # when the log said that the exit begins
 
-    def be_first(self) -> None:
-        """Be the exit function that was registered last, for that one runs first."""
-        if not self._exit_functions.is_set():
-            atexit.unregister(self.at_exit)
-            atexit.register(self.at_exit)
-
     # Signals: all of this runs on the main thread, between any two instructions of it.
 
     def notice(self, signum: int) -> None:
@@ -114,7 +106,7 @@ class Exit:
         if self._exiting.signum is None:
             self._exiting.signum = signum
             self._exiting.set()
-            if self.grace is not None:
+            if self._process.grace is not None:
                 self._set_deadline()
                 self._start_ender()
 
@@ -124,7 +116,7 @@ class Exit:
             return
         self._ending_since = self._clock()
         self._our_signal = signum
-        self.be_first()
+        self._be_first()
         has_ender = self._start_ender()
         self._bell.ring()
         if in_child():
@@ -206,17 +198,22 @@ class Exit:
             self._ending_since = self._pressed
         self._exiting.set()
         self._main_ended.set()
-        self._registry._attend = self._attend
+        self._registry._attend = self.attend
         if self._registry or self._registry._left or self._our_signal is not None:
             self._set_deadline()
-            self.be_first()
-            self._handlers.take_over(self)
+            self._be_first()
+            self._process.handlers.take_over(self)
             self._bell.ring()
             self._take_out_of_the_join()
             if not self._start_ender():
                 self._begin_inline()
 
-    def _attend(self) -> None:
+    def _be_first(self) -> None:
+        """Have our exit function run before the other ones."""
+        if not self._exit_functions.is_set():
+            self._process.be_first()
+
+    def attend(self) -> None:
         """See to a registration that comes during the exit."""
         self._start_ender()
         self._bell.ring()
@@ -268,15 +265,15 @@ class Exit:
             self._run()
         if self._inline:
             self._say_end()
-        self._handlers.give_back()
+        self._process.handlers.give_back()
         if self._our_signal is not None:
-            atexit.unregister(self.at_exit)
+            atexit.unregister(self._process.at_exit)
             try:
                 atexit._run_exitfuncs()
             finally:  # somebody's handler may raise at any moment
                 self._finished.set()
                 self._die(self._our_signal)
-        self._handlers.uninstall()
+        self._process.handlers.uninstall()
 
     # The ender.
 
@@ -330,10 +327,11 @@ class Exit:
         if self._our_signal is not None and in_child():
             return 0.0
         end = NEVER
-        if self._ending_since is not None and self.linger is not None:
-            end = self._ending_since + self.linger
-        if self._deadline is not None and self.grace is not None:
-            end = min(end, self._deadline - self.grace / 2)
+        grace, linger = self._process.grace, self._process.linger
+        if self._ending_since is not None and linger is not None:
+            end = self._ending_since + linger
+        if self._deadline is not None and grace is not None:
+            end = min(end, self._deadline - grace / 2)
         return end - self._clock()
 
     def _others(self) -> list[threading.Thread]:
@@ -348,7 +346,7 @@ class Exit:
         """End what is left to end, once the items have been run."""
         if self._our_signal is not None and (in_child() or not self._main_ended.is_set()):
             self._die(self._our_signal)
-        self.be_first()
+        self._be_first()
         self._over.set()
         # A signal may still come that leaves the threads behind which the interpreter waits for.
         while not self._exit_functions.is_set() and (left := self._until_leaving()) > 0:
@@ -396,9 +394,9 @@ class Exit:
     # Running, and saying so.
 
     def _run(self, before: float = NEVER) -> None:
-        deadline = self._deadline
-        if deadline is not None and self.grace is not None:
-            deadline -= min(self.grace / 10, RESERVE)
+        deadline, grace = self._deadline, self._process.grace
+        if deadline is not None and grace is not None:
+            deadline -= min(grace / 10, RESERVE)
         self._outcomes = self._registry._advance(before, deadline)
 
     def _say_begin(self) -> None:
@@ -442,8 +440,8 @@ class Exit:
     # The last resort: it needs no GIL, and exists under `grace` only.
 
     def _set_deadline(self) -> None:
-        if self.grace is not None and self._deadline is None:
-            self._deadline = self._clock() + self.grace
+        if self._process.grace is not None and self._deadline is None:
+            self._deadline = self._clock() + self._process.grace
             self.arm()
 
     def arm(self) -> None:

@@ -9,7 +9,7 @@ reason a thread is started by `_thread` and not by `threading`.
 
 import _thread
 import threading
-from threading import TIMEOUT_MAX, Lock
+from threading import TIMEOUT_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Bell:
     __slots__ = ("_lock",)
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = threading.Lock()
         self._lock.acquire()
 
     def ring(self) -> None:

@@ -34,15 +34,20 @@ class Process:
     What this process has registered and installed.
 
     Attributes:
-        exit: How it is going to end; None while nothing is installed.
+        exit: Its end, once that has begun: with a signal, or with the end of the main thread.
     """
+
+    exit: "Exit | None" = None
 
     def __init__(self) -> None:
         self.registry = Registry()
         self.exiting = Latch()
         self.handlers = _signals.Handlers(self)
-        self.exit: Exit | None = None
-        self._settings: tuple[float | None, float | None] | None = None  # grace and linger
+        self.grace: float | None = None
+        self.linger: float | None = LINGER
+        self._installed = False
+        self._configured = False  # grace is not to be looked for in the environment any more
+        self._pid = os.getpid()
         self._hooked = False  # the hooks are in place; they cannot be taken out again
         self._dropped = 0  # registrations of the parent, in a forked child
         self.registry._attend = self.install
@@ -74,14 +79,24 @@ class Process:
         """
         # Refuse what makes no sense before anything is changed.
         if grace is ...:
-            grace = self._settings[0] if self._settings else grace_of_environment()
+            grace = self.grace if self._configured else grace_of_environment()
         if linger is ...:
-            linger = self._settings[1] if self._settings else LINGER
+            linger = self.linger
         if signals is ...:
             signals = self.handlers.signals or _signals.DEFAULT
-        settings = seconds(grace, "grace"), seconds(linger, "linger", zero=True)
+        grace, linger = seconds(grace, "grace"), seconds(linger, "linger", zero=True)
         signals = _signals.checked(signals)
-        self._prepare(settings)
+        self.grace, self.linger, self._configured = grace, linger, True
+        # Import now, so that nothing needs to be found and read when the end has come.
+        import graceexit._exit
+        import graceexit._runner  # noqa: F401
+
+        if grace is not None:
+            try:
+                import ctypes  # noqa: F401  (there may be no time for it at the death)
+            except ImportError:  # pragma: no cover - a subinterpreter has none, and cannot die
+                pass
+        self._set_installed()
         if not self._hooked:
             self._hooked = True
             if hasattr(os, "register_at_fork"):
@@ -96,22 +111,15 @@ class Process:
                 pass  # the exit function does it all; RuntimeError: the hooks are running already
         self.handlers.install(signals)
 
-    def _prepare(self, settings: "tuple[float | None, float | None]") -> None:
-        """Be ready for the end."""
-        # Imported now, so that nothing needs to be found and read when the end has come.
-        import graceexit._runner  # noqa: F401
-        from graceexit._exit import Exit
+    def _set_installed(self) -> None:
+        self._installed = True
+        self.registry._attend = None if self.exit is None else self.exit.attend
+        self.be_first()
 
-        if settings[0] is not None:
-            try:
-                import ctypes  # noqa: F401  (there may be no time for it at the death)
-            except ImportError:  # pragma: no cover - a subinterpreter has none, and cannot die
-                pass
-        if self.exit is None:
-            self.exit = Exit(self)
-            self.registry._attend = None
-        self._settings = self.exit.grace, self.exit.linger = settings
-        self.exit.be_first()
+    def be_first(self) -> None:
+        """Be the exit function that was registered last, for that one runs first."""
+        atexit.unregister(self.at_exit)
+        atexit.register(self.at_exit)
 
     def uninstall(self) -> None:
         """
@@ -125,13 +133,13 @@ class Process:
         if self.exit is not None:
             self.exit.disarm()
         self._begin_anew()
-        self._settings = None
+        self.grace, self.linger, self._configured = None, LINGER, False
 
     def _begin_anew(self) -> None:
         """Forget everything about an exit: a new process, or a new test."""
-        if self.exit is not None:
-            atexit.unregister(self.exit.at_exit)
-            self.exit = None
+        self._installed = False
+        vars(self).pop("exit", None)
+        atexit.unregister(self.at_exit)
         self._dropped = 0
         self.exiting.clear()
         self.registry._attend = self.install
@@ -154,12 +162,29 @@ class Process:
         report.signum = self.exiting.signum
         return report
 
+    def ending(self) -> "Exit | None":
+        """Return the end of this process, begun by whoever asks first; None if not installed."""
+        if os.getpid() != self._pid:  # a signal has come before the hook of the fork
+            self._after_fork()
+        if not self._installed:
+            return None
+        from graceexit._exit import Exit
+
+        if self.exit is None:  # a handler may come between: one of the two is kept
+            vars(self).setdefault("exit", Exit(self))
+        return self.exit
+
     def _hook(self) -> None:
         """Begin the exit, on the main thread and before Python joins the other ones."""
         if self._dropped:
             self._say_dropped()
-        if self.exit is not None:
-            self.exit.hook()
+        if (ending := self.ending()) is not None:
+            ending.hook()
+
+    def at_exit(self) -> None:
+        """Complete the exit, on the main thread and after Python has joined the other ones."""
+        if (ending := self.ending()) is not None:
+            ending.at_exit()
 
     def _say_dropped(self) -> None:
         """Say that items of the parent process have not been run in this one."""
@@ -183,8 +208,10 @@ class Process:
 
     def _after_fork(self) -> None:
         """Begin anew in a forked child, with the callbacks that each process is to run."""
+        if os.getpid() == self._pid:  # a handler has done it
+            return
         self.handlers.give_back()
-        was_live = self.exit is not None
+        was_installed = self._installed
         items = self.registry._items
         kept = [item for item in items if item.each_process]
         dropped = self._dropped + len(items) - len(kept)
@@ -193,8 +220,9 @@ class Process:
         self.registry._items.update(dict.fromkeys(kept, True))
         self._begin_anew()
         self._dropped = dropped
-        if kept and was_live and self._settings:
-            self._prepare(self._settings)
+        if kept and was_installed:
+            self._set_installed()
+        self._pid = os.getpid()
 
 
 def grace_of_environment() -> float | None:

@@ -6,8 +6,8 @@ lock, and `register` may be called wherever Python runs: from any thread, from a
 finalizer in the middle of another `register`, and while a signal lands.
 """
 
+import _thread
 import threading
-from _thread import get_ident
 from time import monotonic
 
 from graceexit._items import NEVER, Item
@@ -212,7 +212,7 @@ class Registry:
         """Run the items of an order below *before*; return the outcomes so far."""
         from graceexit._runner import Run
 
-        if self._run is not None and self._run.is_inside(get_ident()):
+        if self._run is not None and self._run.is_inside(_thread.get_ident()):
             return []
         with self._turn:
             # A run whose watcher was taken away by an exception goes on where it is. Whoever

@@ -19,11 +19,11 @@ Decisions:
 * Windows has no SIGURG or `pthread_kill`: what needs them is left out there.
 """
 
+import _thread
 import os
 import signal
 import sys
 import time
-from _thread import get_ident
 from signal import SIG_DFL, SIG_IGN, SIGINT, getsignal
 from signal import raise_signal as real_raise_signal
 from threading import main_thread
@@ -60,7 +60,7 @@ class Handler:
 
     def __call__(self, signum: int, frame: "FrameType | None") -> object:
         """Handle *signum*."""
-        ending = self.owner.exit
+        ending = self.owner.ending()
         if ending is not None:
             ending.notice(signum)
         if callable(self.previous):
@@ -143,7 +143,7 @@ class Handlers:
 
     def _raise_signal(self, signalnum: int, /) -> None:
         """Send the signal *signalnum* to this process, after what must run before its death."""
-        ending = self.owner.exit
+        ending = self.owner.ending()
         if (
             ending is not None
             and signalnum in self.signals
@@ -174,7 +174,7 @@ def ignore_interrupt() -> None:
 
 def is_main_thread() -> bool:
     """Return whether the calling thread is the main one, without a trace in `threading`."""
-    return get_ident() == main_thread().ident
+    return _thread.get_ident() == main_thread().ident
 
 
 def interrupt_main(signum: int | None) -> bool:

@@ -1,5 +1,6 @@
 """The examples do what they say, run by what they are about."""
 
+import contextlib
 import http.client
 import re
 import shlex
@@ -103,7 +104,8 @@ def test_granian_loses_no_path_that_a_request_has_queued(serve, tmp_path):
     assert [get(running, port, path) for path in paths] == [202] * len(paths)
     running.send(signal.SIGTERM)
     _, status = running.finish()
-    found = sqlite3.connect(database).execute("SELECT path FROM visit").fetchall()
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        found = connection.execute("SELECT path FROM visit").fetchall()
     assert sorted(found) == sorted((path,) for path in paths)
     assert status == 0
 

@@ -226,7 +226,8 @@ def test_ctrl_c_while_the_last_words_are_said_changes_no_status(script):
                 return len(text)
 
             def flush(self):
-                if graceexit._process.own.exit._finished.is_set():
+                ending = graceexit._process.own.exit
+                if ending and ending._finished.is_set():
                     real.write("flushing\\n")
                     real.flush()
                     time.sleep(0.5)
@@ -293,7 +294,7 @@ def test_an_error_of_the_exit_itself_is_told_and_the_process_ends(script, method
 
         atexit.register(print, "exit function")
         graceexit.on_exit(lambda: print("closed"))
-        own = own.exit
+        own = own.ending()
         real = getattr(own, sys.argv[1])
 
         def fail(*args, **options):

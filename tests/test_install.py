@@ -265,7 +265,7 @@ def test_install_refuses_what_makes_no_sense_before_it_changes_anything(argument
     """The message names the argument, the rule and what was given."""
     with pytest.raises(error, match=re.escape(message)):
         graceexit.install(**arguments)
-    assert _process.own.exit is None
+    assert _process.own.ending() is None
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-3", "nan"])
@@ -276,7 +276,7 @@ def test_a_grace_in_the_environment_that_makes_no_sense_is_named(monkeypatch, te
         ValueError, match=f"GRACEEXIT_GRACE must be seconds above zero; got '{text}'"
     ):
         graceexit.install()
-    assert _process.own.exit is None
+    assert _process.own.ending() is None
 
 
 def test_the_wrapper_of_raise_signal_runs_the_items_before_the_death(script):
