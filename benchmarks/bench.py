@@ -76,11 +76,11 @@ def main():
     results = {"head": head(options), "rows": {}}
     begun = time.monotonic()
     for number, name in enumerate(options.only, 1):
+        print(f"{number}/{len(options.only)} {name}", file=sys.stderr)
         row = ROWS[name](bench)
         results["rows"][name] = row.as_json()
         bench.say("")
-        spent = time.monotonic() - begun
-        print(f"{number}/{len(options.only)} {row.title}: done, {spent:.0f} s", file=sys.stderr)
+        print(f"    {row.title}: done, {time.monotonic() - begun:.0f} s", file=sys.stderr)
     results["head"]["seconds"] = round(time.monotonic() - begun)
     print(report.text(results))
     whole = not options.quick and not options.rounds and len(options.only) == len(ROWS)

@@ -44,6 +44,7 @@ def test_ctrl_c_ends_the_benchmarks_and_what_they_measure(program, tmp_path, nam
     mark = uuid.uuid4().hex
     options = ("--only", name, "--output", tmp_path)
     bench = program(sys.executable, BENCHMARKS / "bench.py", *options, env={MARK: mark})
+    bench.wait_for(f"1/1 {name}")
     while len(marked(mark)) < 2:  # what is measured has begun
         bench.check()
     bench.send(signal.SIGINT)
