@@ -1,15 +1,18 @@
 """The examples do what they say, run by what they are about."""
 
+import configparser
 import contextlib
 import http.client
 import re
 import shlex
+import shutil
 import signal
 import sqlite3
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from harness import steps
 from servers.driver import free_port
 from serving import connect, get, need
@@ -34,11 +37,11 @@ def serve(example):
     """Start a server with a command line from the opening of an example, on a free port."""
 
     def start(command, *more, **options):
-        module, *words = shlex.split(command)
+        module, *words = shlex.split(re.sub(r"--(bind|port) \S+ ", "", command))
         need(module)
         port = free_port()
         bind = ["-b", f"127.0.0.1:{port}"] if module == "gunicorn" else ["--port", port]
-        return example("-m", module, *bind, *words, *more, **options), port
+        return example("-m", module, *words, *more, *bind, **options), port
 
     return start
 
@@ -194,6 +197,49 @@ def ask(connection, path):
     except (ConnectionError, http.client.HTTPException):
         return None
     return response.status
+
+
+def test_the_manifest_for_kubernetes_starts_and_ends_a_server(serve):
+    """Its command is run with its variables; the probe finds it ready, and SIGTERM ends it."""
+    need("starlette")
+    text = (EXAMPLES / "11_kubernetes.yaml").read_text(encoding="utf-8")
+    container = yaml.safe_load(text)["spec"]["template"]["spec"]["containers"][0]
+    command = shlex.join([*container["command"], *container["args"]])
+    env = {variable["name"]: variable["value"] for variable in container["env"]}
+    running, port = serve(command.replace("0.0.0.0", "127.0.0.1"), env=env)  # noqa: S104
+    assert get(running, port, container["readinessProbe"]["httpGet"]["path"]) == 200
+    running.send(signal.SIGTERM)
+    assert running.finish()[1] == 0
+
+
+def test_the_unit_for_systemd_starts_and_ends_a_server(serve):
+    """Its command is run with its variable; it answers, and SIGTERM to gunicorn alone ends it."""
+    service = unit()["Service"]
+    command = service["ExecStart"].replace("\\\n", " ").removeprefix("/srv/web/venv/bin/")
+    running, port = serve(command, env=dict([service["Environment"].split("=")]))
+    assert get(running, port, "/somebody") == 202
+    running.send(signal.SIGTERM)
+    lines, status = running.finish()
+    assert ours(lines, "sent", "closed") == ["sent a mail to somebody", "closed the connection"]
+    assert status == 0
+
+
+def test_systemd_understands_the_unit(program, tmp_path):
+    """It finds no key that it does not know; only the program is not where the unit says."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("there is no systemd-analyze on this machine")
+    text = (EXAMPLES / "12_graceexit.service").read_text(encoding="utf-8")
+    path = tmp_path / "graceexit.service"
+    path.write_text(text.replace("/srv/web/venv/bin/gunicorn", sys.executable), encoding="utf-8")
+    assert program("systemd-analyze", "verify", path).finish() == ([], 0)
+
+
+def unit():
+    """Return the unit for systemd."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str
+    parser.read(EXAMPLES / "12_graceexit.service", encoding="utf-8")
+    return parser
 
 
 def test_the_test_of_a_clean_up_passes(example):

@@ -1,17 +1,19 @@
 """
 An application whose request says whether it has learnt of the end by the time that it ends.
 
-A request takes SECONDS, but ends as soon as `exiting` is set. With HOOK=1 `install` is called again
-from the server's hook for the start of a worker.
+A request ends as soon as `exiting` is set, or 1.5 s after the file STRUCK is there. With HOOK=1
+`install` is called again from the server's hook for the start of a worker.
 """
 
 import asyncio
 import os
 import time
+from pathlib import Path
 
 import graceexit
 
-LOOK = 0.02
+LOOK, LATER = 0.02, 1.5
+is_struck = Path(os.environ["STRUCK"]).exists
 
 
 def say(*words):
@@ -31,8 +33,10 @@ def start():
 def looks():
     """Yield while the request is to go on, and say how it was at its end."""
     say("requested")
-    until = time.monotonic() + float(os.environ["SECONDS"])
-    while time.monotonic() < until and not graceexit.exiting.is_set():
+    until = None
+    while not graceexit.exiting.is_set() and (until is None or time.monotonic() < until):
+        if until is None and is_struck():
+            until = time.monotonic() + LATER
         yield
     say("answered", graceexit.exiting.is_set())
 
