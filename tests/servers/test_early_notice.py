@@ -83,7 +83,8 @@ def test_a_request_in_flight_learns_of_sigterm_when_the_documentation_says_so(
     client = Client(port)
     client.start()
     busy = running.wait_for(re.compile("^requested ")).split()[1]
-    settle(running)
+    if "wsgi" in words:  # the main thread of a Granian worker waits without a limit there
+        settle(running)
     running.send(signal.SIGTERM)
     if expected == LATE:  # else the request ends by the notice, or never
         struck.touch()
