@@ -191,7 +191,7 @@ class Server:
         self.client.start()
         self.busy = int(self.running.wait_for(re.compile("^requested ")).split()[1])
         self.workers = workers_of(self.running.lines)
-        settle(self.running)
+        self.settle()
 
     def are_ready(self, count: int) -> bool:
         """Return whether so many workers have been ready by now."""
@@ -212,12 +212,19 @@ class Server:
         if self.column in {"term", "group"} or self.reload.ends:
             return
         # The old are gone and the new are there, or all is over.
-        replaced = self.workers if self.column == "reload" and not self.reload.one else [self.busy]
+        replaced = [self.busy]
+        if self.column == "reload" and not self.reload.one:
+            replaced = [pid for pid in self.workers if pid != self.running.pid]
         count = len(self.workers) + (0 if self.row.lone else len(replaced))
         self.running.read_until(lambda: all(map(is_gone, replaced)) and self.are_ready(count))
         if not is_gone(self.running.pid):
-            settle(self.running)
+            self.settle()
             self.running.send(signal.SIGTERM)
+
+    def settle(self) -> None:
+        """Wait until the main thread of every process sleeps, unless they never do for long."""
+        if not self.row.restless:
+            settle(self.running)
 
     def do_reload(self) -> None:
         """Have the server replace its workers."""
@@ -265,10 +272,10 @@ def measure(
 
 def compare(run: Run, plain: Run) -> dict[str, str]:
     """Return what is wrong with *run*, each of row.FINDINGS with the evidence."""
-    if not (run.gone and plain.gone):
-        late = f"not gone {GOOD_TIME} s after the signal"
-        return ({} if run.gone else {"hangs": late}) | ({} if plain.gone else {"plain hangs": late})
-    found = {}
+    late = f"not gone {GOOD_TIME} s after the signal"
+    found = {} if plain.gone else {"plain hangs": late}
+    if not run.gone:
+        return {**found, "hangs": late}
     ends = [run.main, run.busy, *run.old, *run.new]
     if -signal.SIGKILL in ends:
         found["killed"] = f"ended by {ends}"
@@ -280,13 +287,15 @@ def compare(run: Run, plain: Run) -> dict[str, str]:
     }
     if wrong:
         found["items"] = f"printed by process: {wrong}"
+    if run.finished and run.steps[run.busy_pid][0] != "answered":
+        found["order"] = f"printed by process {run.busy_pid}: {run.steps[run.busy_pid]}"
+    if not plain.gone:
+        return found
     if (run.answer, run.finished) != (plain.answer, plain.finished):
         found["answer"] = (
             f"{run.answer}, code finished: {run.finished}; without graceexit {plain.answer},"
             f" {plain.finished}"
         )
-    if run.finished and run.steps[run.busy_pid][0] != "answered":
-        found["order"] = f"printed by process {run.busy_pid}: {run.steps[run.busy_pid]}"
     if run.ends() != plain.ends():
         found["status"] = f"{run.ends()}; without graceexit {plain.ends()}"
     return found

@@ -93,6 +93,7 @@ class Row:
             `get` says at the end what came of it; "" if the workers have something to do anyway.
             None asks for a page.
         lone: Whether a worker that has ended is not replaced by another.
+        restless: Whether main threads wake up all the time, and so notice every signal.
         venv: The environment beside that of the tests which has it: its name ends in this.
         write: What the user has to write there.
         configure: What the user should configure there.
@@ -111,6 +112,7 @@ class Row:
     beside: str = ""
     client: str | None = None
     lone: bool = False
+    restless: bool = False
     venv: str = ""
     write: str = "nothing"
     configure: str = ""

@@ -1,0 +1,82 @@
+"""Dask, joblib, and threads of others beside ours."""
+
+from servers.row import Reload, Row, fault
+
+DASK = {
+    "needs": ("distributed",),
+    "ready": "^imported ",
+    "beside": "-m distributed.cli.dask_scheduler --host 127.0.0.1 --port BESIDE --no-dashboard",
+    # A task whose worker has died has failed; else another worker would do it again.
+    "env": {
+        "SCHEDULER": "tcp://127.0.0.1:BESIDE",
+        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
+    },
+    "client": "to_dask.py",
+    "restless": True,
+}
+DASK_WORKER = (
+    "-m distributed.cli.dask_worker tcp://127.0.0.1:BESIDE --host 127.0.0.1 --nthreads 1"
+    " --no-dashboard --local-directory DIR --preload on_dask"
+)
+LEFT = "without graceexit SIGTERM kills the main process, and nobody tells the workers"
+KILLED = "an exception that leaves Parallel, such as that of SIGTERM, has it kill its workers"
+OTHERS = fault("joblib kills its other workers when one has died", "killed", "items")
+PRESSED = fault(
+    "Ctrl-C reaches its workers too, and joblib kills them when one has died",
+    *("killed", "items", "status"),
+    sometimes=True,
+)
+
+ROWS = [
+    Row(
+        "dask worker",
+        f"{DASK_WORKER} --nworkers 2 --preload-nanny service",
+        workers=3,
+        columns=("term", "worker", "group", "reload"),
+        reload=Reload("lifetime", "--lifetime 15s --lifetime-restart", seconds=60),
+        write="SIGINT ignored in workers: `examples/08_dask.py`",
+        **DASK,
+    ),
+    Row(
+        "dask worker --no-nanny",
+        f"{DASK_WORKER} --no-nanny",
+        columns=("term", "group"),
+        **DASK,
+    ),
+    Row(
+        "joblib",
+        "on_joblib.py",
+        "^imported ",
+        ("joblib",),
+        workers=3,
+        client="",
+        restless=True,
+        configure="nothing helps within a call; between calls, and with a thread, nothing is lost",
+        faults={
+            "term": fault(f"{KILLED}; {LEFT}", "killed", "items", "plain hangs"),
+            "worker": OTHERS,
+            "group": PRESSED,
+        },
+    ),
+    Row(
+        "joblib in a thread",
+        "on_joblib.py thread",
+        "^imported ",
+        ("joblib",),
+        workers=3,
+        client="",
+        restless=True,
+        write="`ThreadPoolExecutor(1).submit(...).result()` around the call of Parallel",
+        faults={"term": fault(LEFT, "plain hangs"), "worker": OTHERS, "group": PRESSED},
+    ),
+    Row(
+        "APScheduler and prometheus_client",
+        "on_apscheduler.py",
+        "^imported ",
+        ("apscheduler", "prometheus_client"),
+        columns=("term", "group"),
+        client="",
+        restless=True,
+        faults={"term": fault("without graceexit SIGTERM kills it during the job", "answer")},
+    ),
+]
