@@ -4,7 +4,7 @@ from servers.row import Reload, Row, fault
 
 METHODS = ("fork", "spawn", "forkserver")
 LEFT = "without graceexit SIGTERM kills the main process, and nobody tells the others"
-PRESSED = "Ctrl-C reaches the workers too, and either that ends them, or the pool does"
+PRESSED = "Ctrl-C reaches the workers too, and either that ends them, or the main process does"
 
 ROWS = [
     row
@@ -57,7 +57,11 @@ ROWS = [
             reload=Reload("max_tasks_per_child", "1", one=True),
             client="",
             restless=True,
-            faults={"term": fault(LEFT, "plain hangs"), "reload": fault(LEFT, "plain hangs")},
+            faults={
+                "term": fault(LEFT, "plain hangs"),
+                "group": fault(PRESSED, "status", sometimes=True),
+                "reload": fault(LEFT, "plain hangs"),
+            },
         ),
     )
 ]
