@@ -134,6 +134,26 @@ def test_a_fork_inside_an_item_runs_nothing_of_its_parent(scenario, child, code)
     assert (lines, status) == (["opened True", f"exit code {code}", "closed True"], 0)
 
 
+@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="needs fork")
+def test_a_signal_that_a_forked_child_gets_at_once_is_its_own(script):
+    """One that comes before graceexit has begun anew there: it dies of it, and runs nothing."""
+    lines, status = script("""
+        import os, signal, time
+        import graceexit
+
+        parent = os.getpid()
+        # Before graceexit's own, which the first registration puts in place.
+        os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+        graceexit.on_exit(lambda: print("closed", os.getpid() == parent))
+        if not (child := os.fork()):
+            print("the child goes on")
+            time.sleep(1)
+            os._exit(9)
+        print("exit code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """).finish()
+    assert (steps(lines), status) == (["exit code -15", "closed True"], 0)
+
+
 @pytest.mark.parametrize("ends", ["os._exit", "sys.exit", "registers"])
 def test_a_fork_as_the_main_thread_unwinds_is_a_process_of_its_own(scenario, ends):
     """The signal was for its parent: it ends as it says, and runs what it has registered itself."""

@@ -3,11 +3,12 @@ Send programs signals at random instants, and check what every program may rely 
 
 python tools/soak.py ROUNDS [SEED]
 
-Each round starts `tests/scenarios/storm.py`, sends SIGTERM and SIGINT at random instants, and
-checks that the process ends, that no item has run twice, that each item whose `register` had
-returned has run (unless Ctrl-C was pressed twice), and that the wait status is one that Python
-itself could have had. Prints a table of outcomes. A failure prints its seed, and
-`python tools/soak.py 1 SEED` replays it.
+Each round starts `tests/scenarios/storm.py`, which registers, forks from several threads, and sends
+itself signals, and sends it SIGTERM and SIGINT at random instants of its life or of its end. It
+checks that the process ends and its children do, that no item has run twice, or in a child of the
+process that has registered it, that each item whose `register` had returned has run (unless Ctrl-C
+was pressed twice, say), and that the wait status is one that Python itself could have had. Prints a
+table of outcomes. A failure prints its seed, and `python tools/soak.py 1 SEED` replays it.
 """
 
 from __future__ import annotations
@@ -24,92 +25,123 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 STORM = Path(__file__).parent.parent / "tests" / "scenarios" / "storm.py"
-ENDINGS = {"end": 0, "exit": 3, "error": 1, "wait": None}  # the status without a signal
-LIMIT = 60.0  # seconds for a program to end
-# Python may lose a signal on a main thread that blocks at that instant, so an impatient supervisor
-# sends SIGTERM again after so many seconds.
+# The status without a signal.
+ENDINGS = {"end": 0, "exit": 3, "error": 1, "dies": -signal.SIGTERM, "wait": None}
+LIMIT = 60.0  # seconds for a program, and then for its children, to end
+# Python may lose the signal that is to end a program which waits, as a KeyboardInterrupt in a
+# finalizer; and one that is raised inside an import can leave its lock taken, for which the next
+# fork waits. So an impatient supervisor sends SIGTERM after so many seconds.
 AGAIN = 3.0
 AT_ONCE = 4
+CHILDREN = 1000  # the items of children have numbers from here upwards
+
+Planned: TypeAlias = tuple[str, float, signal.Signals]  # since which event, after how long, which
 
 
 class FailureError(Exception):
     """What a program may rely on did not hold."""
 
 
+class Storm:
+    """A program, and the signals that are to be sent to it."""
+
+    def __init__(self, seed: int, ending: str, signals: list[Planned], errors: IO[bytes]) -> None:
+        self.program = subprocess.Popen(
+            [sys.executable, STORM, str(seed), ending],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**os.environ, "PYTHONFAULTHANDLER": "1", "PYTHONWARNINGS": "ignore"},
+            start_new_session=True,
+        )
+        self.planned = signals
+        self.sent: list[signal.Signals] = []
+        self.output = b""
+        self._seen: dict[str, float] = {}  # when the program has said so
+        self._waits = ending == "wait"
+        self._again = time.monotonic() + AGAIN
+
+    def run(self) -> int | None:
+        """Wait until the program and its children have ended; return its status, None if not."""
+        pipe = self.program.stdout
+        give_up = time.monotonic() + LIMIT
+        with pipe, selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            # Until everybody has closed the pipe, for children may outlive the program.
+            while time.monotonic() < give_up:
+                if selector.select(0.002):
+                    chunk = os.read(pipe.fileno(), 1 << 16)
+                    if not chunk:
+                        return self.program.wait()
+                    self.output += chunk
+                if self.program.poll() is None:
+                    self._send_what_is_due(time.monotonic())
+            os.killpg(self.program.pid, signal.SIGABRT)
+            self.output += pipe.read()
+        self.program.wait()
+        return None
+
+    def _send_what_is_due(self, now: float) -> None:
+        """Send the signals whose time has come."""
+        for event in ("ready", "ends"):
+            if event not in self._seen and f"{self.program.pid} {event} ".encode() in self.output:
+                self._seen[event] = now
+        for one in list(self.planned):
+            since, delay, signum = one
+            if since in self._seen and now - self._seen[since] >= delay:
+                self.planned.remove(one)
+                self._send(signum)
+        interrupted = signal.SIGINT in self.sent or b" raises 2\n" in self.output
+        if now > self._again and self._seen and (self._waits or interrupted):
+            self._again += AGAIN
+            self._send(signal.SIGTERM)
+
+    def _send(self, signum: signal.Signals) -> None:
+        self.sent.append(signum)
+        self.program.send_signal(signum)
+
+
 def one_round(seed: int) -> tuple[str, str]:
     """Run one program; return how it was ended and how it has ended."""
     chance = random.Random(seed)  # noqa: S311
     ending = chance.choice(list(ENDINGS))
-    signals = [
-        (chance.random() * 0.25, chance.choice([signal.SIGTERM] * 3 + [signal.SIGINT]))
-        for _ in range(chance.choice([1, 1, 1, 2, 2, 3, 5]))
-    ]
+    signals = []
+    for _ in range(chance.choice([0, 1, 1, 1, 2, 2, 3, 5])):
+        since, spread = chance.choice([("ready", 0.25), ("ready", 0.25), ("ends", 0.05)])
+        signum = chance.choice([signal.SIGTERM] * 3 + [signal.SIGINT])
+        signals.append((since, chance.random() * spread, signum))
     # What is printed by pieces, as a traceback is, must not get between the lines of a child.
     with tempfile.TemporaryFile() as errors:
-        sent, output, status = storm(seed, ending, sorted(signals), errors)
+        storm = Storm(seed, ending, signals, errors)
+        status = storm.run()
         errors.seek(0)
+        output, pid, sent = storm.output.decode(errors="replace"), storm.program.pid, storm.sent
         said = output + errors.read().decode(errors="replace")
+    sent += [
+        signal.Signals(int(n)) for n in re.findall(rf"^{pid} raises (\d+)$", output, re.MULTILINE)
+    ]
     text = f"seed {seed}: {ending}, sent {[s.name for s in sent]}, status {status}\n{said}"
+    if status is None:
+        raise FailureError(f"it or a child of it did not end; {text}")
     ran = Counter(re.findall(r"^(\d+) ran (\d+)$", output, re.MULTILINE))
     registered = re.findall(r"^(\d+) registered (\d+)$", output, re.MULTILINE)
     if twice := [item for item, count in ran.items() if count > 1]:
         raise FailureError(f"{twice} ran twice; {text}")
-    one_press = sent.count(signal.SIGINT) <= 1
-    if one_press and (missing := [item for item in registered if not ran[item]]):
+    if foreign := [item for item in ran if (item[0] == str(pid)) != (int(item[1]) < CHILDREN)]:
+        raise FailureError(f"{foreign} ran in a process that is not theirs; {text}")
+    # Ctrl-C pressed twice ends it at once, and so does SIGTERM once its default action is back.
+    at_once = sent.count(signal.SIGINT) > 1 or (ending == "dies" and sent.count(signal.SIGTERM) > 1)
+    if not at_once and (missing := [item for item in registered if not ran[item]]):
         raise FailureError(f"{missing} did not run; {text}")
     allowed = {ENDINGS[ending], *(-signum for signum in sent)}
     if status not in allowed:
         raise FailureError(f"status {status} is none of {allowed}; {text}")
     names = "+".join(sorted({one.name for one in sent})) or "no signal"
     how = signal.Signals(-status).name if status < 0 else f"status {status}"
-    how += ", asked again" if len(sent) > len(signals) else ""
     return f"{ending}, {names}", how
-
-
-def storm(
-    seed: int, ending: str, signals: list[tuple[float, signal.Signals]], errors: IO[bytes]
-) -> tuple[list[signal.Signals], str, int]:
-    """Start a program and send it the signals; return those sent, its output and its status."""
-    program = subprocess.Popen(
-        [sys.executable, STORM, str(seed), ending],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
-        start_new_session=True,
-    )
-    output = b""
-    sent = []
-    with selectors.DefaultSelector() as selector:
-        selector.register(program.stdout, selectors.EVENT_READ)
-        while b" ready " not in output and program.poll() is None:
-            output += os.read(program.stdout.fileno(), 1 << 16)
-        began = time.monotonic()
-        again = began + AGAIN
-        while program.poll() is None:
-            now = time.monotonic()
-            while signals and now - began >= signals[0][0]:
-                sent.append(signals.pop(0)[1])
-                program.send_signal(sent[-1])
-            if now > again:
-                again += AGAIN
-                sent.append(signal.SIGTERM)
-                program.send_signal(signal.SIGTERM)
-            if now > began + LIMIT:
-                program.send_signal(signal.SIGABRT)
-                program.wait()
-                output += program.stdout.read()
-                raise FailureError(
-                    f"seed {seed}: {ending}, sent {sent}: it did not end\n{output.decode()}"
-                )
-            if selector.select(0.002):
-                output += os.read(program.stdout.fileno(), 1 << 16)
-        output += program.stdout.read()
-    program.stdout.close()
-    return sent, output.decode(errors="replace"), program.returncode
 
 
 def main() -> int:
