@@ -35,9 +35,7 @@ def wsgi(environ, start_response):
     """Answer."""
     say("requested")
     if os.environ.get("WAIT") == "1":
-        while not closed.wait(
-            0.02
-        ):  # gunicorn's main thread would not hear of a signal in closed.wait()
+        while not closed.wait(0.2):  # a wait without a limit can lose a signal
             pass
     say("answered")
     start_response("200 OK", [("Content-Length", "2")])
