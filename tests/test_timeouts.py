@@ -75,11 +75,13 @@ def test_a_grace_within_what_the_server_waits_lets_everything_run(stuck, command
     assert status == 0
 
 
-def test_gunicorn_measures_a_worker_that_it_replaces_by_its_heartbeat(stuck):
-    """A worker that is ended alone has `timeout` for its clean-up, not `graceful_timeout`."""
-    command = f"{GUNICORN} --timeout 3 --graceful-timeout 100"
+@pytest.mark.parametrize("how", ["--max-requests 1", "--max-requests 0"], ids=["recycled", "ended"])
+def test_gunicorn_measures_a_worker_that_it_replaces_by_its_heartbeat(stuck, how):
+    """A worker that goes alone has `timeout` for its clean-up, not `graceful_timeout`."""
+    command = f"{GUNICORN} --timeout 3 --graceful-timeout 100 {how}"
     running, client, pid = stuck(command, "answered")
-    os.kill(pid, signal.SIGTERM)
+    if how.endswith("0"):
+        os.kill(pid, signal.SIGTERM)
     running.wait_for(re.compile(rf"WORKER TIMEOUT \(pid:{pid}\)"))
     running.wait_for(re.compile(rf"Worker \(pid:{pid}\) was sent SIGKILL"))
     client.join()
