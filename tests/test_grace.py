@@ -32,6 +32,15 @@ def ended(script):
     return run
 
 
+def assert_last_resort(lines, status, seconds):
+    """Assert that the last resort has ended the program, if a C call can keep the others out."""
+    if not WITHOUT_GIL:
+        assert any(line.startswith("Timeout (0:00:0") for line in lines)
+        assert status == 1
+        assert seconds >= GRACE * 0.9
+    assert status in (1, -SIGTERM)
+
+
 STUCK = r"""
 import faulthandler, sqlite3, sys, time
 import graceexit
@@ -78,8 +87,7 @@ def test_a_c_call_that_keeps_the_gil_is_ended_by_the_last_resort(ended):
     """
     It prints every stack and ends with status 1; nothing else can run.
 
-    Where there is no such lock the items run, and only the death from another thread may be too
-    late: it imports, and for that Python stops every thread.
+    Where there is no such lock the items run after half of the grace, and the ender is in time.
     """
     lines, status, seconds = ended("""
         import re, time
@@ -95,9 +103,7 @@ def test_a_c_call_that_keeps_the_gil_is_ended_by_the_last_resort(ended):
             re.match("(a+)+b", "a" * 60)
     """)
     assert ("closed" in lines) == WITHOUT_GIL
-    timed_out = any(line.startswith("Timeout (0:00:0") for line in lines)
-    assert (timed_out, status) == (True, 1) or (WITHOUT_GIL and status == 128 + SIGTERM)
-    assert seconds >= GRACE * 0.9
+    assert_last_resort(lines, status, seconds)
 
 
 def test_a_regular_expression_lets_the_signal_in(ended):
@@ -278,7 +284,7 @@ def test_the_timer_of_the_program_gives_way_to_the_last_resort(ended):
         import graceexit
 
         faulthandler.dump_traceback_later(3000, exit=True)
-        graceexit.install(grace=1)
+        graceexit.install(grace=2)
 
         def hold():
             sum(range(10**12))
@@ -290,9 +296,7 @@ def test_the_timer_of_the_program_gives_way_to_the_last_resort(ended):
         finally:
             hold()
     """)
-    assert any(line.startswith("Timeout (0:00:0") for line in lines) or WITHOUT_GIL
-    assert status in ((1, 128 + SIGTERM, -SIGTERM) if WITHOUT_GIL else (1,))
-    assert seconds >= 0.9
+    assert_last_resort(lines, status, seconds)
 
 
 def test_a_timer_that_the_program_arms_during_the_exit_is_the_only_one(ended):
@@ -338,9 +342,7 @@ def test_a_fork_while_it_is_armed_leaves_the_child_alone_and_arms_it_again(ended
             re.match("(a+)+b", "a" * 60)
     """)
     assert "the child is done" in lines
-    assert any(line.startswith("Timeout (0:00:0") for line in lines)
-    assert status == 1
-    assert seconds >= GRACE * 0.9
+    assert_last_resort(lines, status, seconds)
 
 
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender there")
