@@ -28,8 +28,8 @@ def test_a_child_runs_what_it_has_registered_and_nothing_of_its_parent(
 ):
     """Its exit code is what it would be; the parent's item runs once, in the parent."""
     lines, status = scenario("child", start_method, ends, "joins").finish()
-    own, parents = of(lines, "child"), of(lines, "exit", "parent")
-    assert own == ["child stopped", "child closed"]
+    own, parents = of(lines, "child", "1 reg"), of(lines, "exit", "parent")
+    assert own == ["child stopped", "child closed"]  # what was dropped is worth no warning here
     assert (parents, status) == ([f"exit code {code}", "parent closed"], 0)
 
 
@@ -126,11 +126,41 @@ def test_a_worker_of_an_executor_dies_of_sigterm_and_its_parent_sees_that(
     assert (of(lines, "worker", "broken", "joined", "parent"), status) == (expected, 0)
 
 
+LINGERS = """
+import multiprocessing, sys, threading, time
+
+def work(closed, over):
+    import graceexit
+
+    graceexit.install(linger=0.2)
+    threading.Thread(target=over.wait).start()
+    graceexit.on_exit(lambda: (print("closed"), closed.set()))
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    closed, over = context.Event(), context.Event()
+    child = context.Process(target=work, args=[closed, over])
+    child.start()
+    closed.wait()
+    over.set()
+    child.join()
+    print(child.exitcode)
+"""
+
+
+def test_items_of_a_child_wait_for_its_threads_as_long_as_linger(script, start_method):
+    """It has been ended by its parent, in whatever way; the threads are waited for all the same."""
+    lines, status = script(LINGERS, start_method, env=FORKS).finish()
+    assert ([line for line in lines if line != INLINE], status) == (["closed", "0"], 0)
+
+
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python does not fork at its end")
+@pytest.mark.parametrize("where", ["helper", "main"])
 @pytest.mark.parametrize(("child", "code"), [("exits", 5), ("returns", 0)])
-def test_a_fork_inside_an_item_runs_nothing_of_its_parent(scenario, child, code):
+def test_a_fork_inside_an_item_runs_nothing_of_its_parent(scenario, child, code, where):
     """The thread that forked goes on in the child, and stops where its item ends."""
-    lines, status = scenario("fork_inside", child, env=FORKS).finish()
+    lines, status = scenario("fork_inside", child, where, env=FORKS).finish()
+    lines = [line for line in lines if line != INLINE]
     assert (lines, status) == (["opened True", f"exit code {code}", "closed True"], 0)
 
 
@@ -152,6 +182,43 @@ def test_a_signal_that_a_forked_child_gets_at_once_is_its_own(script):
         print("exit code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """).finish()
     assert (steps(lines), status) == (["exit code -15", "closed True"], 0)
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python does not fork at its end")
+def test_a_fork_inside_an_item_begins_anew(scenario):
+    """It has noticed nothing, has Python's handlers, and can register and run."""
+    lines, status = scenario("fork_inside", "begins anew", "helper", env=FORKS).finish()
+    anew = ["exiting False", "Python's handler True", "cleaned up"]
+    assert (lines, status) == (["opened True", *anew, "exit code 5", "closed True"], 0)
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python does not fork at its end")
+def test_a_fork_inside_a_stop_tells_no_other_thread_in_the_child(script):
+    """Those threads are not there, and what would tell them may be shared with the parent."""
+    lines, status = script(
+        """
+        import os, threading
+        import graceexit
+
+        parent = os.getpid()
+        flag = threading.Event()
+
+        def tell():
+            print("told", os.getpid() == parent)
+            flag.set()
+
+        def fork():
+            if child := os.fork():
+                print("exit code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+        for stop in (tell, fork):
+            thread = threading.Thread(target=flag.wait)
+            thread.start()
+            graceexit.register(thread, stop=stop)
+        """,
+        env=FORKS,
+    ).finish()
+    assert (sorted(lines), status) == (["exit code 0", "told True"], 0)
 
 
 @pytest.mark.parametrize("ends", ["os._exit", "sys.exit", "registers"])

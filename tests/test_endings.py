@@ -82,6 +82,23 @@ def test_a_repeated_sigterm_changes_nothing(stubborn, go, what, ends, wait, rest
     assert (steps(lines), status) == ([*rest, "exit function"], -signal.SIGTERM)
 
 
+def test_an_exit_function_that_an_item_registers_runs_once(script):
+    """It comes behind ours, which runs the others before the death."""
+    worker = script("""
+        import atexit, time
+        import graceexit
+
+        graceexit.on_exit(lambda: atexit.register(print, "exit function") and None)
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    worker.wait_for("ready")
+    worker.send(signal.SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["exit function"], -signal.SIGTERM)
+
+
 def test_sigterm_while_exit_functions_run_kills_as_it_did_before(stubborn):
     """Once the items are done what was SIG_DFL is SIG_DFL again."""
     worker = stubborn("exit function", "ends")

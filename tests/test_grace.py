@@ -322,11 +322,27 @@ def test_an_exit_function_that_hangs_is_ended_by_it(ended):
     assert status in (-SIGTERM, 1)
 
 
+def test_uninstall_cancels_it(script):
+    """A program that has gone on is not ended by what it has put back."""
+    lines, status = script("""
+        import signal, time
+        import graceexit
+
+        signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+        graceexit.install(grace=0.5)
+        signal.raise_signal(signal.SIGTERM)
+        graceexit.uninstall()
+        time.sleep(1)
+        print("goes on")
+    """).finish()
+    assert (lines, status) == (["handled", "goes on"], 0)
+
+
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="cannot fork once the main thread has ended")
 def test_a_fork_while_it_is_armed_leaves_the_child_alone_and_arms_it_again(ended):
     """An armed one would make the child hang as it ends, and its parent would have none."""
     lines, status, seconds = ended("""
-        import os, re, time
+        import os, re, sys, time
         import graceexit
 
         graceexit.install(grace=2)
@@ -338,7 +354,7 @@ def test_a_fork_while_it_is_armed_leaves_the_child_alone_and_arms_it_again(ended
             if not (child := os.fork()):
                 time.sleep(2.5)
                 print("the child is done", flush=True)
-                os._exit(0)
+                sys.exit(0)
             re.match("(a+)+b", "a" * 60)
     """)
     assert "the child is done" in lines

@@ -15,7 +15,7 @@ from graceexit import Registry
 from graceexit._exit import EXIT_FUNCTIONS, Exit
 from graceexit._process import Process
 from graceexit._runner import stack
-from graceexit._signals import Handlers
+from graceexit._signals import Handlers, Leave
 
 OLD_JOIN = sys.version_info < (3, 13)  # `threading._shutdown` waits for locks, in Python
 
@@ -167,6 +167,158 @@ def test_exit_functions_that_hang_get_five_seconds_once_an_item_was_left_behind(
     assert EXIT_FUNCTIONS < time.monotonic() - began < 30
 
 
+def test_exit_functions_that_hang_after_a_signal_get_five_seconds(script):
+    """Without graceexit they would not have run; nothing has to be left behind for that."""
+    hanging = script("""
+        import atexit, time
+        import graceexit
+        from graceexit import _exit
+
+        _exit.EXIT_FUNCTIONS = 0.1
+        atexit.register(lambda: (print("exit function"), time.sleep(3600)))
+        graceexit.on_exit(lambda: print("closed"))
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    hanging.wait_for("ready")
+    hanging.send(SIGTERM)
+    lines, status = hanging.finish()
+    assert (steps(lines), status) == (["closed", "exit function"], -SIGTERM)
+
+
+def test_exit_functions_of_a_program_that_ends_by_itself_have_no_limit(script):
+    """Nothing was left behind, and nobody has asked for its end."""
+    lines, status = script("""
+        import atexit, time
+        import graceexit
+        from graceexit import _exit
+
+        _exit.EXIT_FUNCTIONS = 0.1
+        atexit.register(lambda: (time.sleep(0.5), print("exit function")))
+        graceexit.on_exit(lambda: print("closed"))
+    """).finish()
+    assert (steps(lines), status) == (["closed", "exit function"], 0)
+
+
+def test_a_hook_of_somebody_else_has_linger_after_a_signal_though_the_items_are_done(script):
+    """It runs behind ours, and may be waiting for work as an executor's does."""
+    working = script("""
+        import threading, time
+
+        threading._register_atexit(lambda: (time.sleep(0.5), print("worked")))
+        import graceexit
+
+        graceexit.install(linger=3600)
+        graceexit.on_exit(lambda: print("closed"))
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    working.wait_for("ready")
+    working.send(SIGTERM)
+    lines, status = working.finish()
+    assert (steps(lines), status) == (["closed", "worked"], -SIGTERM)
+
+
+@pytest.mark.skipif(OLD_JOIN, reason="the stuck thread is not joined")
+def test_a_hook_that_swallows_an_exception_does_not_keep_the_main_thread_in_the_join(script):
+    """It is asked to leave until the exit functions have begun."""
+    lines, status = script("""
+        import threading, time
+
+        def hold():
+            try:
+                time.sleep(60)
+            except BaseException:
+                print("held")
+
+        threading._register_atexit(hold)  # before ours, so that it runs after it
+        import graceexit
+
+        thread = threading.Thread(target=time.sleep, args=[3600])
+        thread.start()
+        graceexit.register(thread, stop=threading.Event(), timeout=0.1)
+        graceexit.on_exit(lambda: print("closed"))
+    """).finish()
+    ours = [line for line in lines if line in ("held", "closed")]
+    assert (ours, status) == (["closed", "held"], 0)
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python joins them first")
+def test_a_thread_that_was_left_behind_takes_no_other_with_it(script):
+    """A job that nobody has registered is finished, for the signal was not ours."""
+    working = script("""
+        import signal, sys, threading, time
+        import graceexit
+
+        closed = threading.Event()
+
+        def job():
+            closed.wait()
+            time.sleep(0.5)
+            graceexit.on_exit(lambda: print("registered late"))
+            print("the job is done")
+
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
+        graceexit.install(linger=0.2)
+        graceexit.on_exit(lambda: (print("closed"), closed.set()))
+        stuck = threading.Thread(target=time.sleep, args=[3600])
+        stuck.start()
+        graceexit.register(stuck, stop=threading.Event(), timeout=0.1)
+        threading.Thread(target=job).start()
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    working.wait_for("ready")
+    working.send(SIGTERM)
+    lines, status = working.finish()
+    ours = [line for line in lines if line.startswith(("closed", "the job", "registered"))]
+    assert (ours, status) == (["closed", "the job is done", "registered late"], 4)
+
+
+def test_a_death_is_not_kept_off_by_what_is_raised_beside_the_exit_functions(script):
+    """A handler of somebody else may raise at any instant."""
+    dying = script("""
+        import atexit, time
+        import graceexit
+
+        def interrupted():
+            raise KeyboardInterrupt
+
+        atexit._run_exitfuncs = interrupted
+        graceexit.on_exit(lambda: print("closed"))
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    dying.wait_for("ready")
+    dying.send(SIGTERM)
+    lines, status = dying.finish()
+    assert (steps(lines), status) == (["closed"], -SIGTERM)
+
+
+def test_the_press_of_ctrl_c_that_has_ended_the_program_does_not_cut_the_items_short(script):
+    """A terminal's process group gets it more than once, from a parent that passes it on."""
+    lines, status = script("""
+        import os, signal
+        import graceexit
+        from graceexit import _exit
+
+        _exit.SAME_PRESS = 60
+
+        @graceexit.on_exit
+        def close():
+            for _ in range(20):
+                os.kill(os.getpid(), signal.SIGINT)
+            print("closed")
+
+        raise KeyboardInterrupt
+    """).finish()
+    assert (steps(lines)[-1], status) == ("closed", -SIGINT)
+
+
 def test_without_the_threading_hook_the_exit_function_does_it(script):
     """`threading._register_atexit` is private; registered threads are daemons then."""
     lines, status = script("""
@@ -231,8 +383,11 @@ def test_ctrl_c_while_the_last_words_are_said_changes_no_status(script):
                     real.write("flushing\\n")
                     real.flush()
                     time.sleep(0.5)
+                    real.write("flushed\\n")
+                    real.flush()
 
         graceexit.on_exit(lambda: None)
+        graceexit._exit.FLUSHING = 60
         real, sys.stdout = sys.stdout, Slow()
         real.write("ready\\n")
         while True:
@@ -243,7 +398,7 @@ def test_ctrl_c_while_the_last_words_are_said_changes_no_status(script):
     dying.wait_for("flushing")
     dying.send(SIGINT)
     lines, status = dying.finish()
-    assert (steps(lines), status) == ([], -SIGTERM)
+    assert (steps(lines), status) == (["flushed"], -SIGTERM)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
@@ -271,16 +426,22 @@ def test_a_handler_that_raises_does_not_cut_the_waiting_short(script):
 @pytest.mark.skipif(not hasattr(signal, "SIGURG"), reason="needs SIGURG")
 def test_somebody_elses_sigurg_changes_nothing(script):
     """It makes the main thread leave a join only when the ender wants it to."""
-    ending = script("""
-        import time
+    lines, status = script("""
+        import os, signal, threading
+
+        def hook():
+            os.kill(os.getpid(), signal.SIGURG)
+            print("worked")
+            over.set()
+
+        over = threading.Event()
+        threading.Thread(target=over.wait).start()
+        threading._register_atexit(hook)  # before ours, so that it runs after it
         import graceexit
 
-        graceexit.on_exit(lambda: (print("begun"), time.sleep(1), print("closed")))
-    """)
-    ending.wait_for("begun")
-    ending.send(signal.SIGURG)
-    lines, status = ending.finish()
-    assert (steps(lines), status) == (["closed"], 0)
+        graceexit.on_exit(lambda: print("closed"))
+    """).finish()
+    assert (steps(lines), status) == (["worked", "closed"], 0)
 
 
 @pytest.mark.parametrize("method", ["_begin", "_run"])
@@ -355,9 +516,24 @@ def test_a_signal_while_the_join_goes_on_without_an_ender_ends_the_program(scrip
     assert status == -SIGTERM
 
 
-def test_a_child_without_threads_runs_its_items_before_the_join(script):
-    """A child of multiprocessing may come to no exit function."""
+def test_a_signal_while_the_items_run_on_the_main_thread_lets_them_end(script):
+    """It is to leave the join and nothing else."""
     lines, status = script("""
+        import refusing, os, signal
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        graceexit.on_exit(lambda: (os.kill(os.getpid(), signal.SIGTERM), print("closing")))
+        refusing.allow(0)
+    """).finish()
+    assert [line for line in lines if line != INLINE] == ["closing", "closed"]
+    assert status == -SIGTERM
+
+
+def test_a_child_without_threads_runs_its_items_before_the_join(script, start_method):
+    """A child of multiprocessing may come to no exit function."""
+    lines, status = script(
+        """
         import multiprocessing
         import sys
 
@@ -369,11 +545,13 @@ def test_a_child_without_threads_runs_its_items_before_the_join(script):
             refusing.allow(0)
 
         if __name__ == "__main__":
-            child = multiprocessing.get_context("spawn").Process(target=work)
+            child = multiprocessing.get_context(sys.argv[1]).Process(target=work)
             child.start()
             child.join()
             sys.exit(child.exitcode)
-    """).finish()
+        """,
+        start_method,
+    ).finish()
     assert [line for line in lines if line != INLINE] == ["closed"]
     assert status == 0
 
@@ -511,6 +689,47 @@ def test_a_thread_that_cannot_be_joined_yet_is_tried_again():
     ending._accompany()
     assert len(tried) == 2
     assert ending._bell.wait(0)
+
+
+def test_the_main_thread_leaves_the_join_and_nothing_else(monkeypatch):
+    """Neither the hook, nor the exit functions; what was asked for in the hook comes behind it."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # which leaving changes
+    ending = Exit(Process())
+    reached = []
+
+    def begin():
+        ending._leaving = True
+        ending.leave()
+        reached.append("the end of it")
+
+    ending._begin = begin
+    with pytest.raises(Leave):
+        ending.hook()
+    assert reached == ["the end of it"]
+    ending._exit_functions.set()
+    ending.leave()
+
+
+def test_the_first_signal_is_the_one_that_is_told():
+    """A parent may send SIGTERM after the SIGHUP of a terminal."""
+    process = Process()
+    ending = Exit(process)
+    ending.notice(SIGTERM)
+    ending.notice(SIGINT)
+    assert (process.exiting.is_set(), process.exiting.signum) == (True, SIGTERM)
+
+
+def test_the_grace_counts_from_the_first_sign_of_the_end(monkeypatch):
+    """The end of the main thread, which has taken some of it to unwind, begins no new one."""
+    monkeypatch.setattr("graceexit._exit.faulthandler", None)
+    now = [100.0]
+    process = Process()
+    process.grace = 10.0
+    ending = Exit(process, clock=lambda: now[0])
+    ending._set_deadline()
+    now[0] = 105.0
+    ending._set_deadline()
+    assert ending._deadline == 110.0
 
 
 def test_streams_that_are_gone_are_passed_over(monkeypatch, capfd):

@@ -194,6 +194,114 @@ def test_only_the_signals_given_are_handled_and_one_no_longer_given_is_given_bac
         assert (steps(lines), status) == (expected, -signum)
 
 
+def test_each_install_applies_what_it_is_given_and_keeps_the_rest(script):
+    """None takes a limit away; what was never given is what the environment or the default says."""
+    lines, status = script(
+        """
+        import signal
+        import graceexit
+        from graceexit._process import own
+
+        for arguments in ({}, {"grace": 7}, {"linger": 3}, {"signals": [signal.SIGHUP]}, {},
+                          {"grace": None}):
+            graceexit.install(**arguments)
+            print(own.grace, own.linger, *map(int, own.handlers.signals))
+        graceexit.uninstall()
+        graceexit.install()
+        print(own.grace, own.linger, *map(int, own.handlers.signals))
+        """,
+        env={"GRACEEXIT_GRACE": " 60 "},
+    ).finish()
+    assert lines == [
+        *("60.0 5.0 15 2", "7.0 5.0 15 2", "7.0 3.0 15 2", "7.0 3.0 1", "7.0 3.0 1"),
+        *("None 3.0 1", "60.0 5.0 15 2"),
+    ]
+    assert status == 0
+
+
+@pytest.mark.parametrize("grace", [None, "60"])
+def test_nothing_is_imported_at_the_exit(script, grace):
+    """By then a file may have been replaced, and an import may hang or change the status."""
+    lines, status = script(
+        """
+        import sys
+        import graceexit
+
+        @graceexit.on_exit
+        def show():
+            print(sorted(set(sys.modules) - before))
+
+        graceexit.on_exit(lambda: 1 / 0)
+        print("ctypes" in sys.modules)
+        before = set(sys.modules)
+        """,
+        env={"GRACEEXIT_GRACE": grace},
+    ).finish()
+    assert lines[0] == str(grace is not None)  # what a death from another thread needs
+    assert "[]" in lines
+    assert status == 0
+
+
+def test_exiting_is_set_when_the_exit_begins(script):
+    """Whoever works on in a thread can see it; no signal was noticed."""
+    lines, status = script("""
+        import graceexit
+
+        @graceexit.on_exit
+        def show():
+            print(graceexit.exiting.is_set(), graceexit.exiting.signum)
+
+        print(graceexit.exiting.is_set())
+    """).finish()
+    assert (steps(lines), status) == (["False", "True None"], 0)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_what_a_thread_registers_after_the_main_thread_has_ended_is_run(script, installed):
+    """Even if it is the first registration of all."""
+    lines, status = script(
+        """
+        import sys, threading, time
+        import graceexit
+
+        def register():
+            while not ended.is_set():
+                time.sleep(0.01)
+            graceexit.on_exit(lambda: print("closed"))
+
+        ended = threading.Event()
+        threading._register_atexit(ended.set)
+        if sys.argv[1] == "True":
+            graceexit.install()
+        threading.Thread(target=register).start()
+        """,
+        installed,
+    ).finish()
+    assert (steps(lines), status) == (["closed"], 0)
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody could stop it there")
+def test_a_thread_that_is_registered_after_the_main_thread_has_ended_is_stopped(script):
+    """Though there was nothing to be run when the exit began."""
+    lines, status = script("""
+        import threading, time
+        import graceexit
+
+        def register():
+            while not ended.is_set():
+                time.sleep(0.01)
+            graceexit.register(threading.current_thread(), stop=stop)
+            stop.wait()
+            print("stopped")
+
+        ended, stop = threading.Event(), threading.Event()
+        threading._register_atexit(ended.set)
+        graceexit.install()
+        threading.Thread(target=register).start()
+    """).finish()
+    assert (lines, status) == (["stopped"], 0)
+
+
 UNINSTALL = """
     import signal, sys, time
     import graceexit
@@ -279,11 +387,12 @@ def test_a_grace_in_the_environment_that_makes_no_sense_is_named(monkeypatch, te
     assert _process.own.ending() is None
 
 
-def test_the_wrapper_of_raise_signal_runs_the_items_before_the_death(script):
+@pytest.mark.parametrize("threads", ["ordinary", "refused"])
+def test_the_wrapper_of_raise_signal_runs_the_items_before_the_death(script, threads):
     """What a server does that restores the default action; a second SIGTERM does not cut it."""
     server = script(
         """
-        import os, signal
+        import refusing, atexit, os, signal, sys
         import graceexit
 
         def closing():
@@ -293,10 +402,16 @@ def test_the_wrapper_of_raise_signal_runs_the_items_before_the_death(script):
         graceexit.on_exit(lambda: print("closed"))
         graceexit.on_exit(closing)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        atexit.register(print, "exit function")
+        if sys.argv[1] == "refused":
+            refusing.allow(0)
         signal.raise_signal(signal.SIGTERM)
-        """
+        """,
+        threads,
     )
-    assert server.finish() == (["closing", "closed"], -SIGTERM)
+    lines, status = server.finish()
+    assert [line for line in lines if line != INLINE] == ["closing", "closed"]
+    assert status == -SIGTERM
 
 
 def test_raise_signal_is_otherwise_what_it_was(script):
@@ -310,6 +425,7 @@ def test_raise_signal_is_otherwise_what_it_was(script):
         print(graceexit.on_exit(print) is print)
         signal.signal(signal.SIGUSR1, lambda *_: print("a handler"))
         signal.raise_signal(signal.SIGUSR1)
+        signal.raise_signal(signal.SIGCHLD)  # which by default does nothing
         signal.signal(signal.SIGTERM, lambda *_: print("another"))
         signal.raise_signal(signal.SIGTERM)
         try:
@@ -326,7 +442,7 @@ def test_raise_signal_is_otherwise_what_it_was(script):
 
 
 REFUSING = """
-    import refusing, sys, threading, time
+    import refusing, atexit, sys, threading, time
     import graceexit
 
     stop = threading.Event()
@@ -334,8 +450,11 @@ REFUSING = """
     thread.start()
     graceexit.register(thread, stop=stop)
     graceexit.on_exit(lambda: print("closed"))
-    graceexit.on_exit(lambda: print("closed first"), order=-1)
+    client = threading.Event()
+    threading.Thread(target=client.wait).start()
+    graceexit.on_exit(lambda: (print("closed first"), client.set()), order=-1)
     graceexit.on_exit(lambda: print("closed last"), order=1)
+    atexit.register(print, "exit function")
     refusing.allow(0)
     print("ready")
     while sys.argv[1] == "signal":
@@ -352,7 +471,7 @@ def test_where_no_thread_can_be_started_the_items_run_on_the_main_thread(script,
         refused.send(SIGTERM)
     lines, ended = refused.finish()
     items = ["closed first", "stopped", "closed", "closed last"]
-    assert [line for line in lines if line != INLINE] == items
+    assert [line for line in lines if line != INLINE] == [*items, "exit function"]
     assert (lines.count(INLINE), ended) == (1, status)
 
 

@@ -17,6 +17,7 @@ import pytest
 
 import graceexit
 from graceexit import Item, Registry
+from graceexit._runner import Run
 
 
 @pytest.fixture
@@ -252,6 +253,21 @@ def test_threads_that_have_ended_do_not_pile_up(registry):
     assert len(registry) <= 64 + 1
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="is_alive() takes no lock there")
+def test_no_lock_of_threading_is_taken_by_a_registration(registry):
+    """A finalizer may register in the middle of `Thread.start`, which holds this one."""
+    for _ in range(64):  # as many as are waiting when it first looks for those that have ended
+        thread = threading.Thread(target=nothing)
+        registry.register(thread, stop=nothing)
+        thread.start()
+    for thread in [item.subject for item in registry._items]:
+        while thread._tstate_lock.locked():  # to ask is_alive() would take the lock
+            time.sleep(0.001)
+    with threading._shutdown_locks_lock:
+        registry.register(threading.Thread(), stop=nothing)
+    assert len(registry) == 1
+
+
 def test_one_thread_runs_every_callback_in_time_and_an_async_one_in_its_loop(registry):
     """An item costs no thread; it runs on a helper, not on the thread that runs the registry."""
     idents = set()
@@ -293,6 +309,97 @@ def test_what_is_registered_during_a_run_is_run_in_it_once(registry):
     assert calls == ["first", "second", "third"]
     assert [result.outcome for result in report.results] == ["done", "not run", "done", "done"]
     assert str(report.results[1]).endswith("not run")
+
+
+def test_a_thread_that_is_forgotten_during_a_run_is_not_told_to_stop(registry):
+    """Though the others of its order are."""
+    told = []
+    first = registry.register(threading.Thread(), stop=lambda: told.append("first"), order=1)
+    registry.register(threading.Thread(), stop=lambda: told.append("second"), order=1)
+    registry.register(lambda: registry.unregister(first))
+    assert registry.run().ok
+    assert told == ["second"]
+
+
+def test_a_helper_that_comes_back_late_does_nothing_more(registry):
+    """Its item has been reported, and the next items are somebody else's."""
+    release, idents = threading.Event(), []
+
+    def comes_back():
+        idents.append(threading.get_ident())
+        release.wait()
+
+    def next_one():
+        release.set()
+        while idents[0] in sys._current_frames():  # until the helper has ended
+            time.sleep(0.001)
+        idents.append("next one")
+
+    registry.register(lambda: idents.append("last"), order=2, name="last")
+    registry.register(next_one, order=1, name="next one", timeout=60)
+    registry.register(comes_back, timeout=0.1, name="late")
+    assert outcomes(registry.run()) == [("late", "overran"), ("next one", "done"), ("last", "done")]
+    assert idents[1:] == ["next one", "last"]
+
+
+def test_what_ends_at_the_very_instant_at_which_its_time_is_up_is_done(registry):
+    """Either the helper or the watcher says how an item has ended, never both."""
+    begun, release, watcher = threading.Event(), threading.Event(), threading.get_ident()
+
+    def item():
+        begun.set()
+        release.wait()
+
+    def clock():
+        if threading.get_ident() != watcher or not begun.is_set():
+            return 0.0
+        release.set()
+        while not run.outcomes:
+            time.sleep(0.001)
+        return 100.0
+
+    registry.register(item, timeout=1)
+    run = Run(registry._items, lambda outcome: None, clock=clock)
+    run.go()
+    assert [how for _, how, *_ in run.outcomes] == ["done"]
+
+
+def test_an_item_that_has_begun_before_the_signal_has_half_of_what_is_left_then(registry):
+    """A run whose watcher was taken away goes on, and what came before the grace does not count."""
+    release, watcher = threading.Event(), threading.get_ident()
+    now, looks = [0.0], []
+
+    def clock():
+        if threading.get_ident() == watcher:
+            looks.append(now[0])
+            if not now[0] and run._running:
+                raise KeyboardInterrupt
+            if len(looks) > 2 and now[0]:  # it has been waited for
+                release.set()
+        return now[0]
+
+    registry.register(release.wait, timeout=60)
+    run = Run(registry._items, lambda outcome: None, clock=clock)
+    with pytest.raises(KeyboardInterrupt):
+        run.go()
+    now[0] = 10.0
+    looks.clear()
+    run.go(deadline=10.2)
+    assert [how for _, how, *_ in run.outcomes] == ["done"]
+
+
+def test_where_no_thread_can_be_started_a_join_has_its_limit(registry):
+    """Nobody watches, and the thread does not stop."""
+    release = threading.Event()
+    thread = threading.Thread(target=release.wait, daemon=True)
+    thread.start()
+    registry.register(nothing)
+    registry.register(thread, stop=nothing, timeout=0.1)
+    run = Run(registry._items, lambda outcome: None, start_thread=lambda function: False)
+    run.go()
+    assert [how for _, how, *_ in run.outcomes] == ["overran", "done"]
+    release.set()
+    thread.join()
 
 
 def test_what_is_registered_again_and_forgotten_during_a_run_is_not_mentioned(registry):

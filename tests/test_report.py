@@ -26,9 +26,11 @@ def registry():
 def stuck_logging():
     """Have a handler of the logger `graceexit` wait for the event that this returns."""
     over = threading.Event()
+    over.messages = []
 
     class Stuck(logging.Handler):
         def emit(self, record):
+            over.messages.append(record.getMessage())
             over.wait(60)
 
     logger, handler = logging.getLogger("graceexit"), Stuck()
@@ -199,6 +201,7 @@ def test_lines_reach_stderr_when_logging_is_stuck(capfd, stuck_logging):
     assert capfd.readouterr().err == "first\nsecond\n"
     stuck_logging.set()
     assert log._speaking.acquire(timeout=10)  # its thread is gone, and no later test hears of it
+    assert stuck_logging.messages == ["first"]  # what stderr has heard is not said once more
 
 
 def test_a_line_reaches_stderr_when_logging_raises(capfd, monkeypatch):

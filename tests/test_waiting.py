@@ -49,7 +49,7 @@ def test_whoever_is_waited_for_is_named_after_a_while(scenario):
     lines, status = scenario("patience").finish()
     warning, *rest = lines
     assert re.sub(r"\(\S+/", "(", warning) == (
-        "WARNING the exit waits for uploader (patience.py:13); register the thread, or close its"
+        "WARNING the exit waits for uploader (patience.py:15); register the thread, or close its"
         " owner with on_exit(..., order=-1), or end the process by a signal (linger)"
     )
     assert (rest, status) == (["uploaded", "closed"], 0)
@@ -117,11 +117,15 @@ def test_a_signal_that_another_thread_takes_is_noticed_while_threads_are_waited_
     assert (lines, status) == (["closed"], -signal.SIGTERM)
 
 
-def test_ctrl_c_while_items_run_ends_at_once(scenario):
+@pytest.mark.parametrize(
+    ("what", "running"), [("callback", ["slow one"]), ("stop", ["one", "two"])]
+)
+def test_ctrl_c_while_items_run_ends_at_once(scenario, what, running):
     """Whoever presses it then wants out; what was still running is said."""
-    worker = scenario("ctrl_c", "callback", 60)
+    worker = scenario("ctrl_c", what, 60)
     worker.wait_for("closing")
     worker.send_until_it_ends(signal.SIGINT)
     lines, status = worker.finish()
-    assert steps(lines) == ["Ctrl-C: ended at once; still running: slow one"]
+    said, names = steps(lines)[-1].rsplit(": ", 1)
+    assert (said, sorted(names.split(", "))) == ("Ctrl-C: ended at once; still running", running)
     assert status == -signal.SIGINT

@@ -17,6 +17,8 @@ def work(stop):
 
 
 def child(ready):
+    if ends == "wait":
+        graceexit.install(linger=None)  # whoever is ended by its parent waits for nothing
     flag = threading.Event()
     thread = threading.Thread(target=work, args=(flag,))
     thread.start()

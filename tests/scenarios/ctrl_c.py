@@ -23,6 +23,12 @@ graceexit.on_exit(lambda: print("closed"))
 if what == "thread":
     thread = threading.Thread(target=works_on, name="backup")
     thread.start()
+elif what == "stop":
+    graceexit.on_exit(lambda: print("closing"), order=-1)
+    for name in ("one", "two"):
+        thread = threading.Thread(target=works_on, name=name)
+        thread.start()
+        graceexit.register(thread, stop=lambda: None, timeout=None)
 else:
     graceexit.on_exit(lambda: (print("closing"), works_on()), name="slow one", timeout=None)
 graceexit.on_exit(lambda: print("the main thread has ended"), order=-1)

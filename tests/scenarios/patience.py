@@ -2,16 +2,19 @@
 
 import logging
 import threading
+import time
 
 import graceexit
 from graceexit import _exit
 
 _exit.PATIENCE = 0.2
+_exit.LOOK = 0.05  # it would have the time to say it again
 complained = threading.Event()
 
 
 def upload():
     complained.wait()
+    time.sleep(0.5)
     print("uploaded")
 
 
