@@ -69,6 +69,10 @@ stress: $(VENV)/$(STAMP) ## run the tests 20 times under load, two runs at once;
 soak: $(VENV)/$(STAMP) ## send programs signals at random instants; ROUNDS=10000 SEED=1
 	$(VENV)/bin/python tools/soak.py $(or $(ROUNDS),10000) $(SEED)
 
+.PHONY: mutants
+mutants: $(VENV)/$(STAMP) ## take out one mechanism after the other, and see its test fail; ARGS="latch-clear"
+	$(VENV)/bin/python tools/mutants.py $(ARGS)
+
 .PHONY: bench
 bench: .venv-bench/$(STAMP) ## measure costs beside other packages, write README's tables; QUICK=1
 	@.venv-bench/bin/python benchmarks/bench.py $(if $(QUICK),--quick)

@@ -391,15 +391,15 @@ def test_an_item_that_has_begun_before_the_signal_has_half_of_what_is_left_then(
 def test_where_no_thread_can_be_started_a_join_has_its_limit(registry):
     """Nobody watches, and the thread does not stop."""
     release = threading.Event()
-    thread = threading.Thread(target=release.wait, daemon=True)
+    thread = threading.Thread(target=release.wait)
     thread.start()
     registry.register(nothing)
     registry.register(thread, stop=nothing, timeout=0.1)
     run = Run(registry._items, lambda outcome: None, start_thread=lambda function: False)
     run.go()
-    assert [how for _, how, *_ in run.outcomes] == ["overran", "done"]
     release.set()
     thread.join()
+    assert [how for _, how, *_ in run.outcomes] == ["overran", "done"]
 
 
 def test_what_is_registered_again_and_forgotten_during_a_run_is_not_mentioned(registry):
