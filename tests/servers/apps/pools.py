@@ -6,6 +6,7 @@ may do. A worker begins for itself; what the main process does at its end is wha
 """
 
 import multiprocessing
+import signal
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -48,9 +49,15 @@ def run_processes(context):
         time.sleep(0.05)
 
 
+def begin_in_pool():
+    """Leave Ctrl-C to the main process: a pool whose workers end by it may wait for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begin()
+
+
 def run_pool(context, tasks):
     """Have a pool, whose tasks in progress may end when the process is told to."""
-    with context.Pool(2, begin, maxtasksperchild=tasks) as pool:
+    with context.Pool(2, begin_in_pool, maxtasksperchild=tasks) as pool:
         pool.apply_async(task)
         try:
             while True:

@@ -5,6 +5,9 @@ from servers.row import Reload, Row, fault
 METHODS = ("fork", "spawn", "forkserver")
 LEFT = "without graceexit SIGTERM kills the main process, and nobody tells the others"
 PRESSED = "Ctrl-C reaches the workers too, and either that ends them, or the main process does"
+TOLD_TWICE = (
+    "a pool that is terminated sends an idle worker a message and SIGTERM, one of which wins"
+)
 
 ROWS = [
     row
@@ -36,13 +39,14 @@ ROWS = [
             reload=Reload("maxtasksperchild", "1", one=True),
             client="",
             restless=True,
-            write="`pool.close()` and `pool.join()` where SystemExit is caught",
-            configure="nothing; a pool waits for ever for the task of a worker that was killed, so"
+            write="SIGINT ignored in the workers; `pool.close()` and `pool.join()` where SystemExit"
+            " is caught",
+            configure="a pool waits for ever for the task of a worker that was killed, so"
             " that `linger` has to end it: an executor notices",
             faults={
                 "term": fault(LEFT, "status", sometimes=True),
                 "worker": fault(LEFT, "status", sometimes=True),
-                "group": fault(PRESSED, "status", sometimes=True),
+                "group": fault(TOLD_TWICE, "status", sometimes=True),
                 "reload": fault(LEFT, "status", sometimes=True),
             },
         ),
