@@ -63,7 +63,7 @@ def test_a_swallowed_exit_does_not_keep_the_process_alive(stubborn):
 @pytest.mark.parametrize(
     ("what", "ends", "wait", "rest"),
     [
-        ("finally", "waits", "unwinding", ["closing", "closed"]),
+        ("finally", "waits", "unwinding", ["unwound", "closing", "closed"]),
         ("callback", "waits", "closing", ["closed"]),
         ("callback", "ends", "closing", ["closed"]),
     ],

@@ -444,6 +444,22 @@ def test_somebody_elses_sigurg_changes_nothing(script):
     assert (steps(lines), status) == (["worked", "closed"], 0)
 
 
+def test_a_signal_in_a_hook_that_runs_before_ours_raises_nothing_there(script):
+    """It would skip the other hooks, and be lost."""
+    lines, status = script("""
+        import os, signal, threading
+        import graceexit
+
+        def hook():
+            os.kill(os.getpid(), signal.SIGTERM)
+            print("worked")
+
+        graceexit.on_exit(lambda: print("closed"))
+        threading._register_atexit(hook)
+    """).finish()
+    assert (steps(lines), status) == (["worked", "closed"], -SIGTERM)
+
+
 @pytest.mark.parametrize("method", ["_begin", "_run"])
 def test_an_error_of_the_exit_itself_is_told_and_the_process_ends(script, method):
     """With the other hooks and exit functions, and with its status."""
@@ -587,7 +603,7 @@ def test_a_child_without_threads_dies_of_sigterm_after_its_items(script):
 
 
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender there")
-@pytest.mark.parametrize("where", ["main", "child"])
+@pytest.mark.parametrize("where", ["main", "fork", "spawn"])
 def test_an_ender_alone_is_enough(script, where):
     """The limit is reached by the ender: it joins the others, and nothing joins it."""
     lines, status = script(
@@ -607,7 +623,7 @@ def test_an_ender_alone_is_enough(script, where):
             if sys.argv[1] == "main":
                 work()
             else:
-                child = multiprocessing.get_context("spawn").Process(target=work)
+                child = multiprocessing.get_context(sys.argv[1]).Process(target=work)
                 child.start()
                 child.join()
                 sys.exit(child.exitcode)
@@ -664,6 +680,7 @@ def test_an_ignored_ctrl_c_stays_ignored_during_the_exit(script):
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         graceexit.on_exit(lambda: (print("begun"), time.sleep(1), print("closed")))
+        graceexit._exit.SAME_PRESS = 0
     """)
     ignoring.wait_for("begun")
     ignoring.send(SIGINT)

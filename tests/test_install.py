@@ -239,6 +239,7 @@ def test_nothing_is_imported_at_the_exit(script, grace):
     ).finish()
     assert lines[0] == str(grace is not None)  # what a death from another thread needs
     assert "[]" in lines
+    assert not any("exit because" in line for line in lines)  # INFO is for whoever uses logging
     assert status == 0
 
 

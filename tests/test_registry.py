@@ -543,6 +543,7 @@ def test_an_item_is_named_by_its_name_its_thread_or_its_function(registry):
             registry.register(int),
             registry.register(named, stop=nothing),
             registry.register(threading.Thread(target=nothing, name="t"), stop=nothing),
+            registry.register(IDLE, stop=nothing),
         )
     ] == [
         ("nothing", "callback", line(nothing)),
@@ -553,6 +554,7 @@ def test_an_item_is_named_by_its_name_its_thread_or_its_function(registry):
         ("int", "callback", ""),
         ("flusher", "thread", line(Named.run)),
         ("t", "thread", line(nothing)),
+        ("idle", "thread", ""),
     ]
     assert repr(registry.register(nothing)) == (
         f"<graceexit.Item callback nothing {line(nothing)}>"

@@ -13,7 +13,7 @@ import pytest
 
 import graceexit
 from graceexit import Registry
-from graceexit._report import Log, Report, signal_name, within
+from graceexit._report import Log, Report, signal_name, within, write
 
 
 @pytest.fixture
@@ -36,6 +36,7 @@ def stuck_logging():
     logger, handler = logging.getLogger("graceexit"), Stuck()
     logger.addHandler(handler)
     yield over
+    over.set()
     logger.removeHandler(handler)
 
 
@@ -215,6 +216,17 @@ def test_a_line_reaches_stderr_when_logging_raises(capfd, monkeypatch):
     log.post(logging.WARNING, "said all the same")
     log.flush(5)
     assert capfd.readouterr().err == "said all the same\n"
+    assert log._speaking.acquire(timeout=10)  # and what comes next is not kept waiting
+
+
+def test_what_cannot_be_written_is_no_error(monkeypatch):
+    """A daemon has closed its standard error."""
+
+    def refuse(descriptor, text):
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr("os.write", refuse)
+    write("nobody hears of it")
 
 
 def test_where_no_thread_can_be_started_flush_says_it(capfd, monkeypatch):
@@ -225,6 +237,7 @@ def test_where_no_thread_can_be_started_flush_says_it(capfd, monkeypatch):
     assert capfd.readouterr().err == ""
     log.flush(5)
     assert capfd.readouterr().err == "a line\n"
+    assert log._speaking.acquire(timeout=10)  # nobody has been waited for
 
 
 def test_lines_of_many_threads_are_all_said(caplog):

@@ -37,7 +37,7 @@ from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parent.parent
 AT_ONCE = 3
-LIMIT = 20  # seconds for a program; a mutant that hangs has been noticed
+LIMIT = 15  # seconds for a program; a mutant that hangs has been noticed
 LAST = re.compile(r"\d+ (?:passed|failed|error|skipped)[^\n]*\n*$")
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider")
 

@@ -7,12 +7,19 @@ import time
 
 import graceexit
 
+how = sys.argv[1]
+graceexit.install(linger=0.2)
 graceexit.on_exit(lambda: print("closed"))
 print("process", os.getpid())
-if sys.argv[1] == "raises":
+if how == "raises":
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.raise_signal(signal.SIGTERM)
     print("the kernel has dropped it")
     sys.exit(3)
-while True:
-    time.sleep(0.01)
+try:
+    while True:
+        time.sleep(0.01)
+except SystemExit:
+    while how == "swallows":
+        time.sleep(0.01)
+    raise

@@ -48,5 +48,6 @@ while True:
     finally:
         if what == "finally":
             say_and_wait("unwinding")
+            print("unwound")
         if what == "_exit":
             os._exit(9)
