@@ -36,7 +36,8 @@ LIMIT = 60.0  # seconds for a program, and then for its children, to end
 # fork waits. So an impatient supervisor sends SIGTERM after so many seconds.
 AGAIN = 3.0
 AT_ONCE = 4
-CHILDREN = 1000  # the items of children have numbers from here upwards
+# The items of each process have numbers from 500 upwards, those of children from 1000 upwards.
+EACH, CHILDREN = 500, 1000
 
 Planned: TypeAlias = tuple[str, float, signal.Signals]  # since which event, after how long, which
 
@@ -104,6 +105,16 @@ class Storm:
         self.program.send_signal(signum)
 
 
+def find(event: str, output: str) -> list[tuple[str, str]]:
+    """Return the process and the number of each such line."""
+    return re.findall(rf"^(\d+) {event} (\d+)$", output, re.MULTILINE)
+
+
+def is_own(number: int, *, is_child: bool) -> bool:
+    """Return whether a process may run the item of this number."""
+    return number >= EACH if is_child else number < CHILDREN
+
+
 def one_round(seed: int) -> tuple[str, str]:
     """Run one program; return how it was ended and how it has ended."""
     chance = random.Random(seed)  # noqa: S311
@@ -120,18 +131,18 @@ def one_round(seed: int) -> tuple[str, str]:
         errors.seek(0)
         output, pid, sent = storm.output.decode(errors="replace"), storm.program.pid, storm.sent
         said = output + errors.read().decode(errors="replace")
-    sent += [
-        signal.Signals(int(n)) for n in re.findall(rf"^{pid} raises (\d+)$", output, re.MULTILINE)
-    ]
+    sent += [signal.Signals(int(n)) for who, n in find("raises", output) if who == str(pid)]
     text = f"seed {seed}: {ending}, sent {[s.name for s in sent]}, status {status}\n{said}"
     if status is None:
         raise FailureError(f"it or a child of it did not end; {text}")
-    ran = Counter(re.findall(r"^(\d+) ran (\d+)$", output, re.MULTILINE))
-    registered = re.findall(r"^(\d+) registered (\d+)$", output, re.MULTILINE)
+    ran = Counter(find("ran", output))
+    registered = set(find("registered", output)) - set(find("unregisters", output))
     if twice := [item for item, count in ran.items() if count > 1]:
         raise FailureError(f"{twice} ran twice; {text}")
-    if foreign := [item for item in ran if (item[0] == str(pid)) != (int(item[1]) < CHILDREN)]:
+    if foreign := [one for one in ran if not is_own(int(one[1]), is_child=one[0] != str(pid))]:
         raise FailureError(f"{foreign} ran in a process that is not theirs; {text}")
+    if forgotten := [one for one in find("unregistered", output) if ran[one]]:
+        raise FailureError(f"{forgotten} ran though they were unregistered; {text}")
     # Ctrl-C pressed twice ends it at once, and so does SIGTERM once its default action is back.
     at_once = sent.count(signal.SIGINT) > 1 or (ending == "dies" and sent.count(signal.SIGTERM) > 1)
     if not at_once and (missing := [item for item in registered if not ran[item]]):

@@ -2,8 +2,10 @@
 Register, start threads, fork and end, as a seed says; signals come at any instant.
 
 Prints one line by one system call for each event: "pid registered N" after `register` has
-returned, "pid ran N" in the item, "pid raises N" before it sends itself the signal N, "pid ends 0"
-as the main thread comes to its end. Numbers from 1000 upwards are those of children.
+returned, "pid ran N" in the item, "pid unregisters N" before that is tried and "pid unregistered N"
+once it has succeeded, "pid raises N" before it sends itself the signal N, "pid ends 0" as the main
+thread comes to its end. Numbers from 500 upwards are for each process, those from 1000 upwards are
+of children.
 """
 
 import atexit
@@ -26,9 +28,12 @@ def say(what, number):
     os.write(1, f"{os.getpid()} {what} {number}\n".encode())
 
 
+callbacks = []
+
+
 def add(number, **options):
     """Register a callback or a thread that notes that it was run."""
-    if chance.random() < 0.4:
+    if number < 500 and chance.random() < 0.4:
         stop = threading.Event()
         thread = threading.Thread(target=stop.wait)
 
@@ -46,8 +51,24 @@ def add(number, **options):
             say("ran", number)
             time.sleep(pause)
 
-        graceexit.register(call, order=chance.choice([-1, 0, 0, 1]), **options)
+        item = graceexit.register(call, order=chance.choice([-1, 0, 0, 1]), **options)
+        callbacks.append((number, item))
     say("registered", number)
+
+
+def forget():
+    """Unregister a callback, if there is one."""
+    if callbacks:
+        number, item = callbacks.pop()
+        say("unregisters", number)
+        if graceexit.unregister(item):
+            say("unregistered", number)
+
+
+def shut_down(pause):
+    """Run everything at a random instant, by a call."""
+    time.sleep(pause)
+    graceexit.shutdown()
 
 
 def send(pause, kill):
@@ -103,6 +124,10 @@ for _ in range(chance.choice([0, 0, 1, 2, 3])):
     threading.Thread(target=keep_forking, args=[chance.random()]).start()
 if chance.random() < 0.2:
     threading.Thread(target=send, args=[chance.random() * 0.2, True], daemon=True).start()
+if chance.random() < 0.1:
+    threading.Thread(target=shut_down, args=[chance.random() * 0.2]).start()
+if chance.random() < 0.3:
+    add(500, each_process=True)
 for number in range(1, chance.randrange(4, 16)):
     add(number)
     act = chance.random()
@@ -110,6 +135,10 @@ for number in range(1, chance.randrange(4, 16)):
         fork_and_wait(child)
     elif act < 0.18:
         send(0, act < 0.165)
+    elif act < 0.22:
+        graceexit.install()
+    elif act < 0.3:
+        forget()
     elif act < 0.5:
         time.sleep(chance.random() * 0.03)
 say("ends", 0)
