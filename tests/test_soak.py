@@ -13,7 +13,7 @@ SOAK = Path(__file__).parent.parent / "tools" / "soak.py"
 @pytest.mark.skipif(sys.platform == "win32", reason="nobody sends SIGTERM there")
 def test_programs_end_with_their_items_run_once_whenever_signals_come(program):
     """A failure prints the seed that replays it."""
-    soak = program(sys.executable, SOAK, 200, limit=300)
+    soak = program(sys.executable, SOAK, 200, limit=600)
     lines, status = soak.finish()
     assert lines[-1].startswith("200 rounds from seed "), lines
     assert (lines[-1].endswith(": 0 failures"), status) == (True, 0), "\n".join(lines)
