@@ -114,10 +114,14 @@ DEFAULTS = {
         "Celery().conf.worker_soft_shutdown_timeout",
     ),
     "rq, timeout of a job": ("rq", "Queue.DEFAULT_TIMEOUT"),
-    "Dask, nanny": ("distributed", "0.8 * of(Nanny.close, 'timeout')"),
+    "Dask, a nanny that ends": (
+        "distributed.cli.dask_worker",
+        "0.8 * int(getsource(main.callback).split('n.close(timeout=')[1].split(',')[0])",
+    ),
+    "Dask, a nanny that goes on": ("distributed", "0.8 * of(Nanny.close, 'timeout')"),
 }
 ASK = """
-from inspect import signature
+from inspect import getsource, signature
 from {} import *
 def of(function, name):
     return signature(function).parameters[name].default
