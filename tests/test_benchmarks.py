@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import uuid
@@ -53,3 +54,14 @@ def test_ctrl_c_ends_the_benchmarks_and_what_they_measure(program, tmp_path, nam
     assert bench.finish() == ([], 130)
     assert marked(mark) == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not (BENCHMARKS / "results.json").exists(), reason="nothing measured yet")
+def test_the_readme_shows_the_numbers_that_were_measured(program):
+    """The tables are what benchmarks/report.py makes of results.json, and every plot is there."""
+    check = program(sys.executable, BENCHMARKS / "report.py", "--check", env=UNMEASURED)
+    assert check.finish() == (["as results.json says"], 0)
+    readme = (BENCHMARKS.parent / "README.md").read_text(encoding="utf-8")
+    plots = re.findall(r"!\[.*?\]\((benchmarks/plots/.*?)\)", readme)
+    assert plots
+    assert [plot for plot in plots if not (BENCHMARKS.parent / plot).exists()] == []
