@@ -641,6 +641,7 @@ def test_an_ender_alone_is_enough(script, where):
     "breakage",
     [
         "sys.stdout = sys.stderr = None",
+        "sys.stdout = sys.stderr = None; graceexit.install(grace=60)",
         "sys.stdout.close()",
         "os.close(2)",
         "os.close(1), os.close(2)",

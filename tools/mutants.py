@@ -148,13 +148,16 @@ def one_run(mutant: Mutant) -> tuple[Mutant, str, str, float]:
 
 def main() -> int:
     """Check, or run all or those named."""
-    words = sys.argv[1:]
-    paths = sorted((ROOT / "tests" / "mutants").glob("*.patch"))
-    mutants = [Mutant(path) for path in paths if words in ([], ["--check"]) or path.stem in words]
+    names = sys.argv[1:]
+    only_check = names == ["--check"]
+    every = {path.stem: path for path in sorted((ROOT / "tests" / "mutants").glob("*.patch"))}
+    if unknown := set(names) - {*every, "--check"}:
+        sys.exit(f"There is no tests/mutants/{unknown.pop()}.patch")
+    mutants = [Mutant(every[name]) for name in (every if only_check else names or every)]
     if wrong := check(mutants):
         print(*wrong, sep="\n")
         return 1
-    if words == ["--check"]:
+    if only_check:
         return 0
 
     how, said = run(sorted({mutant.test for mutant in mutants}), None)
