@@ -116,7 +116,6 @@ class Exit:
             return
         self._ending_since = self._clock()
         self._our_signal = signum
-        self._be_first()
         has_ender = self._start_ender()
         self._bell.ring()
         if in_child():
@@ -351,6 +350,8 @@ class Exit:
         # A signal may still come that leaves the threads behind which the interpreter waits for.
         while not self._exit_functions.is_set() and (left := self._until_leaving()) > 0:
             self._bell.wait(min(left, LOOK))
+        if self._our_signal is not None and in_child():
+            self._die(self._our_signal)
         self._leaving = True
         give_up = self._clock() + LEAVING
         while not self._exit_functions.is_set():

@@ -99,7 +99,6 @@ class Run:
         if deadline is not None:
             self._hurried = self._clock()
             self._deadline = deadline
-            self._bell.ring()
         if self._helper is None:
             # A stable sort: of equal ranks the one registered last is the next one.
             self._plan = list(self._items)
@@ -122,12 +121,10 @@ class Run:
     def _hire(self) -> None:
         """Start a helper, or do its work here where no thread can be started."""
         self._helper = 0  # until the thread says which one it is
-        self.inline = self.inline or not self._start_thread(self._help)
+        self.inline = not self._start_thread(self._help)
         if self.inline:
-            try:
-                self._help()
-            finally:
-                self._helper = None
+            self._help()
+            self._helper = None  # in a forked child nobody else says so
 
     def _watch(self) -> None:
         """Sleep until the action in progress is out of time or something else is to be seen."""
