@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 PATIENCE = 5.0  # seconds after which a program that ends by itself is told what it waits for
 SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
 LOOK = 1.0  # seconds after which a thread that waits looks for what nobody has told it
+ATTEMPTS = 5  # so often the exit tries to begin, each time after a handler has raised
 LEAVING = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
 RESERVE = 0.5  # seconds of the grace that items leave for saying what happened, and for the death
@@ -88,7 +89,10 @@ class Exit:
         self._inline = False  # there is no ender, for no thread can be started
         self._in_hook = False  # the main thread is not in the join yet
         self._leaving = False  # it is to leave the join
-        self._to_start = threading.Lock()  # taken by whoever starts the ender
+        self._begun = False  # nothing is left to be done for the exit to begin
+        self._abandoned = False  # somebody has uninstalled us: nothing is to be ended
+        self._has_ender = False
+        self._to_end = threading.Lock()  # taken by the ender, should two be started
         self._bell = Bell()  # wakes the ender
         self._main_ended = Latch()
         self._over = Latch()  # the items have been run
@@ -98,6 +102,12 @@ class Exit:
         self._taken_out: set[int] = set()  # ids of threads that are not joined at the end
         self._outcomes: list[Outcome] = []
         self._said_at = 0.0  # when the log said that the exit begins
+
+    def abandon(self) -> None:
+        """End nothing: uninstalled."""
+        self._abandoned = True
+        self._main_ended.set()
+        self._bell.ring()
 
     # Signals: all of this runs on the main thread, between any two instructions of it.
 
@@ -173,24 +183,29 @@ class Exit:
         self._in_hook = True
         try:
             self._begin()
-            if self._to_start.locked():  # there is an ender
+            # A child that was interrupted in its hooks may come here twice.
+            if self._has_ender and self._waiter is None:
                 self._waiter = threading.Thread(target=self._accompany, name="graceexit")
                 self._waiter.daemon = False
-                self._waiter.start()
-        except RuntimeError:
-            # No thread can be started, but the ender is at work. The exit function waits for it; in
-            # a child, where there may be none, wait here.
-            if in_child():
-                self._over.wait()
+                if not self._try_to_start(self._waiter) and in_child():
+                    self._over.wait()  # there may be no exit function that does
         except BaseException as error:  # a handler may raise here, and other hooks must run
             self._say_error(error)
         self._in_hook = False
         self.leave()  # that was asked for meanwhile
 
     def _begin(self) -> None:
+        """Begin the exit, though somebody's handler may raise at any moment of it."""
+        attempts = 0
+        while not self._begun and attempts < ATTEMPTS:
+            attempts += 1
+            try:
+                self._do_begin()
+            except BaseException as error:
+                self._say_error(error)
+
+    def _do_begin(self) -> None:
         """Begin the exit: the main thread's code is over."""
-        if self._main_ended.is_set():
-            return
         self._quiet = True
         self._pressed = self._clock()
         if self._ending_since is None and (self._exiting.signum is not None or in_child()):
@@ -205,7 +220,19 @@ class Exit:
             self._bell.ring()
             self._take_out_of_the_join()
             if not self._start_ender():
+                self._begun = True
                 self._begin_inline()
+        else:
+            self._process.handlers.allow_leaving(self)  # something may yet be registered
+        self._begun = True
+
+    def _try_to_start(self, thread: threading.Thread) -> bool:
+        """Start *thread*; return whether that is possible."""
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        return True
 
     def _be_first(self) -> None:
         """Have our exit function run before the other ones."""
@@ -243,7 +270,8 @@ class Exit:
         """Be what the interpreter joins; tell the ender when the other threads have ended."""
         while not self._over.is_set() and (others := self._others()):
             try:
-                others[0].join(LOOK)  # it may be registered meanwhile
+                # As Python does, whatever the thread's class makes of it; it may yet be registered.
+                threading.Thread.join(others[0], LOOK)
             except RuntimeError:  # it is being started at this moment
                 sleep(0.001)
         self._bell.ring()
@@ -254,8 +282,9 @@ class Exit:
         self._exit_functions.set()
         self._begin()
         self._bell.ring()
-        while self._to_start.locked() and not self._over.is_set():  # there is an ender
+        while self._has_ender and not self._over.is_set():
             try:
+                self._process.handlers.take_over(self)  # Ctrl-C is ours, if it is not yet
                 self._over.wait()
             except BaseException:  # noqa: S112
                 continue  # somebody's handler has raised, and nothing is left to unwind
@@ -266,8 +295,8 @@ class Exit:
             self._say_end()
         self._process.handlers.give_back()
         if self._our_signal is not None:
-            atexit.unregister(self._process.at_exit)
             try:
+                atexit.unregister(self._process.at_exit)
                 atexit._run_exitfuncs()
             finally:  # somebody's handler may raise at any moment
                 self._finished.set()
@@ -278,16 +307,21 @@ class Exit:
 
     def _start_ender(self) -> bool:
         """Start the ender unless somebody has; return whether there is one."""
-        if self._to_start.acquire(blocking=False) and not start_thread(self._end):
-            self._to_start.release()
-            return False
-        return True
+        if not self._has_ender and start_thread(self._end):
+            self._has_ender = True
+        return self._has_ender
 
     def _end(self) -> None:
         """End the process: the body of the one thread that does."""
+        # A handler may start one while the hook does, or raise before it is noted.
+        if not self._to_end.acquire(blocking=False):
+            return
+        self._has_ender = True
         try:
             self._say_begin()
             self._wait(self._main_ended.is_set)
+            if self._abandoned:
+                return
             self._run(before=0)
             self._wait(self._is_alone)
             self._run()
@@ -295,7 +329,8 @@ class Exit:
         except BaseException as error:  # whatever it is, the process must end
             self._say_error(error)
         finally:
-            self._finish()
+            if not self._abandoned:
+                self._finish()
 
     def _wait(self, done: "Callable[[], bool]") -> None:
         """Wait until *done()*, for as long as the rest of the program may take."""
@@ -447,7 +482,7 @@ class Exit:
 
     def arm(self) -> None:
         """Have the process ended when the grace is over, if that is running."""
-        if self._deadline is not None and faulthandler:
+        if self._deadline is not None and faulthandler and not self._process.forking:
             left = max(self._deadline - self._clock(), 0.001)
             faulthandler.dump_traceback_later(left, exit=True, file=2)
 

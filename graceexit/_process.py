@@ -48,6 +48,7 @@ class Process:
         self._installed = False
         self._configured = False  # grace is not to be looked for in the environment any more
         self._pid = os.getpid()
+        self.forking: list[bool] = []  # an entry for each thread that is forking
         self._hooked = False  # the hooks are in place; they cannot be taken out again
         self._dropped = 0  # registrations of the parent, in a forked child
         self.registry._attend = self.install
@@ -96,9 +97,10 @@ class Process:
                 import ctypes  # noqa: F401  (there may be no time for it at the death)
             except ImportError:  # pragma: no cover - a subinterpreter has none, and cannot die
                 pass
-        self._set_installed()
+        self._installed = True
+        self.be_first()
+        # An exception may come at any moment of what follows; then it is done again.
         if not self._hooked:
-            self._hooked = True
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(
                     before=self._before_fork,
@@ -109,12 +111,9 @@ class Process:
                 threading._register_atexit(self._hook)  # type: ignore[attr-defined]
             except (AttributeError, RuntimeError):
                 pass  # the exit function does it all; RuntimeError: the hooks are running already
+            self._hooked = True
         self.handlers.install(signals)
-
-    def _set_installed(self) -> None:
-        self._installed = True
         self.registry._attend = None if self.exit is None else self.exit.attend
-        self.be_first()
 
     def be_first(self) -> None:
         """Be the exit function that was registered last, for that one runs first."""
@@ -138,7 +137,8 @@ class Process:
     def _begin_anew(self) -> None:
         """Forget everything about an exit: a new process, or a new test."""
         self._installed = False
-        vars(self).pop("exit", None)
+        if (ending := vars(self).pop("exit", None)) is not None:
+            ending.abandon()
         atexit.unregister(self.at_exit)
         self._dropped = 0
         self.exiting.clear()
@@ -177,7 +177,10 @@ class Process:
     def _hook(self) -> None:
         """Begin the exit, on the main thread and before Python joins the other ones."""
         if self._dropped:
-            self._say_dropped()
+            try:
+                self._say_dropped()
+            except BaseException:  # noqa: S110
+                pass  # somebody's handler has raised, and other hooks must run
         if (ending := self.ending()) is not None:
             ending.hook()
 
@@ -199,10 +202,12 @@ class Process:
         self.registry._flush(1.0)
 
     def _before_fork(self) -> None:
+        self.forking.append(True)
         if self.exit is not None:
             self.exit.disarm()
 
     def _after_fork_in_parent(self) -> None:
+        del self.forking[:1]
         if self.exit is not None:
             self.exit.arm()
 
@@ -210,6 +215,7 @@ class Process:
         """Begin anew in a forked child, with the callbacks that each process is to run."""
         if os.getpid() == self._pid:  # a handler has done it
             return
+        self.forking.clear()
         self.handlers.give_back()
         was_installed = self._installed
         items = self.registry._items
@@ -221,7 +227,9 @@ class Process:
         self._begin_anew()
         self._dropped = dropped
         if kept and was_installed:
-            self._set_installed()
+            self._installed = True
+            self.registry._attend = None
+            self.be_first()
         self._pid = os.getpid()
 
 

@@ -54,7 +54,9 @@ class Registry:
         self._items: dict[Item, bool] = {}
         self._sweep_at = 64  # the number of items at which ended threads are looked for
         self._run: Run | None = None
-        self._turn = threading.Lock()  # guards `_run`: held by the thread that watches it
+        # Guards `_run`: held by the thread that watches it, which a signal may make begin again.
+        self._turn = threading.RLock()
+        self._watchers = 0  # how often it is held
         self._left: list[Item] = []  # what was left behind
         self._log: Log | None = None
         self._told = False  # it was said that no thread can be started
@@ -121,11 +123,10 @@ class Registry:
         if getattr(getattr(subject, "__code__", None), "co_flags", 0) & CO_COROUTINE:
             import asyncio  # noqa: F401  (now, for an import at the exit can change its status)
         self._items[item] = True
-        run = self._run
-        if run is not None:
+        if (run := self._run) is not None:
             run.fresh.append(item)
-        if self._attend is not None:
-            self._attend()
+        if (attend := self._attend) is not None:
+            attend()
         return item
 
     if TYPE_CHECKING:
@@ -212,13 +213,22 @@ class Registry:
         """Run the items of an order below *before*; return the outcomes so far."""
         from graceexit._runner import Run
 
-        if self._run is not None and self._run.is_inside(_thread.get_ident()):
+        if (run := self._run) is not None and run.is_inside(_thread.get_ident()):
             return []
         with self._turn:
-            # A run whose watcher was taken away by an exception goes on where it is. Whoever
-            # registers from now on tells it, so that nothing falls between.
-            run = self._run = self._run or Run(self._items, self._tell)
-            run.go(before, deadline)
+            # A run whose watcher was taken away by an exception goes on where it is, unless it has
+            # done so by itself. Whoever registers from now on tells it, so that nothing falls
+            # between.
+            if (run := self._run) is None or run.is_over():
+                run = self._run = Run(self._items, self._tell)
+            self._watchers += 1
+            try:
+                run.go(before, deadline)
+            except BaseException:
+                run.interrupted = True
+                raise
+            finally:
+                self._watchers -= 1
             if run.inline and run.outcomes and not self._told:
                 self._told = True
                 self._say(
@@ -230,7 +240,8 @@ class Registry:
 
     def _in_progress(self) -> "list[Item]":
         """Return the items that are being run at this moment."""
-        return [] if self._run is None else self._run.in_progress()
+        run = self._run
+        return [] if run is None else run.in_progress()
 
     def _known(self) -> "list[Item]":
         """Return the items that are waiting to be run, are being run, or were left behind."""
@@ -238,7 +249,7 @@ class Registry:
 
     def _is_running(self) -> bool:
         """Return whether somebody is running the items at this moment."""
-        return self._turn.locked()
+        return self._watchers > 0
 
     def _forget_ended(self) -> None:
         """Drop the threads that are over, so that a million of short-lived ones do not pile up."""

@@ -150,16 +150,15 @@ class Log:
         """Say every line, taking it off the list once it has been said."""
         lines = self._lines
         while True:
-            say(*lines[0])
-            if lines is not self._lines:  # flush() has lost patience and has said the rest
-                self._speaking.release()
+            # Unless flush() has lost patience and says the rest.
+            while lines and lines is self._lines:
+                say(*lines[0])
+                del lines[:1]
+            self._speaking.release()
+            # A line that was posted before the release had nobody to say it: an instant.
+            if not self._lines or not self._speaking.acquire(blocking=False):  # pragma: no branch
                 return
-            del lines[0]
-            if not lines:
-                self._speaking.release()
-                # A line that was posted before the release had nobody to say it: an instant.
-                if not lines or not self._speaking.acquire(blocking=False):  # pragma: no branch
-                    return
+            lines = self._lines
 
 
 def say(level: int, text: str) -> None:

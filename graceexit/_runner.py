@@ -55,6 +55,7 @@ class Run:
         fresh: Items registered since the run began.
         outcomes: How each item ended, in that order.
         inline: No thread can be started.
+        interrupted: An exception has taken a watcher away.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Run:
         self.fresh: list[Item] = []
         self.outcomes: list[Outcome] = []
         self.inline = False
+        self.interrupted = False
         self._items = items
         self._report = report
         self._clock = clock
@@ -84,6 +86,7 @@ class Run:
         self._wake = 0.0  # when the watcher will look again
         self._bell = Bell()  # wakes the watcher earlier
         self._helper: int | None = None  # the thread at work, None when there is nothing to do
+        self._vacant: list[bool] = []  # one entry, which the helper that is hired takes
         self._inside: set[int] = set()  # every helper that has not ended, those left behind too
         self._main = threading.main_thread()
 
@@ -99,15 +102,19 @@ class Run:
         if deadline is not None:
             self._hurried = self._clock()
             self._deadline = deadline
-        if self._helper is None:
+        if not self._helper:
             # A stable sort: of equal ranks the one registered last is the next one.
             self._plan = list(self._items)
             self._plan.sort(key=rank, reverse=True)
             due = self._plan and self._plan[-1].order < before
-            if self._telling or self._joining or self.fresh or due:
+            if self._helper == 0 or self._telling or self._joining or self.fresh or due:
                 self._hire()
         while self._helper is not None:
             self._watch()
+
+    def is_over(self) -> bool:
+        """Return whether it was interrupted, and its helper has done the rest by itself."""
+        return self.interrupted and self._helper is None
 
     def is_inside(self, ident: int) -> bool:
         """Return whether the thread *ident* is performing one of the actions."""
@@ -120,11 +127,13 @@ class Run:
 
     def _hire(self) -> None:
         """Start a helper, or do its work here where no thread can be started."""
-        self._helper = 0  # until the thread says which one it is
+        # An exception may come before the thread has been started; then another one is.
+        if self._helper is None:
+            self._vacant = [True]
+            self._helper = 0  # until the thread says which one it is
         self.inline = not self._start_thread(self._help)
         if self.inline:
             self._help()
-            self._helper = None  # in a forked child nobody else says so
 
     def _watch(self) -> None:
         """Sleep until the action in progress is out of time or something else is to be seen."""
@@ -158,6 +167,10 @@ class Run:
 
     def _help(self) -> None:
         """Be a helper: work until nothing is left to do or this helper is left behind."""
+        try:
+            self._vacant.pop()
+        except IndexError:  # somebody has taken it
+            return
         self._helper = ident = _thread.get_ident()
         self._inside.add(ident)
         at_work = True
@@ -165,7 +178,8 @@ class Run:
             at_work = self._work()
         finally:
             self._inside.discard(ident)
-            if at_work:  # or an error in the work itself: nobody else is going to say so
+            # Or an error in the work itself, or a forked child: nobody else is going to say so.
+            if at_work or self.inline:
                 self._helper = None
                 self._bell.ring()
 

@@ -110,6 +110,10 @@ class Handlers:
                 self._take(signum, Handler(self.owner, SIG_DFL))
         if getsignal(SIGINT) is SIG_DFL or callable(getsignal(SIGINT)):
             self._take(SIGINT, ending.interrupt)
+        self.allow_leaving(ending)
+
+    def allow_leaving(self, ending: "Exit") -> None:
+        """Let the main thread be made to leave its join."""
         if SIGURG is not None:
             self._take(SIGURG, ending.leave)
 
@@ -120,8 +124,10 @@ class Handlers:
 
     def _take(self, signum: int, handler: "Any") -> None:
         previous = getsignal(signum)
-        if previous is not None and set_handler(signum, handler):
+        if previous is not None and previous != handler:
+            # Noted first, for a handler may raise behind the next line.
             self._taken.append((signum, previous))
+            set_handler(signum, handler)
 
     def _go_in_front(self, signum: int) -> None:
         """Install a handler for *signum* in front of the one that is there, if that is wanted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from signal import SIGINT, SIGTERM
 from types import SimpleNamespace
@@ -460,7 +461,7 @@ def test_a_signal_in_a_hook_that_runs_before_ours_raises_nothing_there(script):
     assert (steps(lines), status) == (["worked", "closed"], -SIGTERM)
 
 
-@pytest.mark.parametrize("method", ["_begin", "_run"])
+@pytest.mark.parametrize("method", ["_begin", "_do_begin", "_run"])
 def test_an_error_of_the_exit_itself_is_told_and_the_process_ends(script, method):
     """With the other hooks and exit functions, and with its status."""
     lines, status = script(
@@ -695,17 +696,11 @@ def test_an_ignored_ctrl_c_stays_ignored_during_the_exit(script):
 def test_a_thread_that_cannot_be_joined_yet_is_tried_again():
     """It is being started at this moment."""
     ending = Exit(Process())
-    tried = []
-
-    class Starting:
-        def join(self, timeout):
-            tried.append(self)
-            raise RuntimeError("cannot join thread before it is started")
-
-    ending._others = lambda: [] if tried[1:] else [Starting()]
+    asked = []
+    ending._others = lambda: [] if asked[1:] else asked.append(1) or [threading.Thread()]
     ending._over = SimpleNamespace(is_set=lambda: False, wait=lambda: None)
     ending._accompany()
-    assert len(tried) == 2
+    assert len(asked) == 2
     assert ending._bell.wait(0)
 
 
