@@ -42,15 +42,19 @@ test: $(VENV)/$(STAMP) ## run every test; PYTHON=python3.13 ARGS="-k sigterm"
 	$(VENV)/bin/pytest -n $(WORKERS) $(if $(WHEEL),--installed) $(ARGS)
 
 .PHONY: test-servers
-test-servers: $(SERVERS)/$(STAMP) $(SERVERS)-granian-1.3/$(STAMP) redis ## run every server in every way; ARGS="-k gunicorn"
+test-servers: $(SERVERS)/$(STAMP) $(SERVERS)-granian-1.3/$(STAMP) debian ## run every server in every way; ARGS="-k gunicorn"
 	$(SERVERS)/bin/pytest tests/servers -n 8 --every-server --results build/servers.json $(ARGS)
 
-# The broker of the task queues. Where it cannot be installed, their tests say that they skip it.
-.PHONY: redis
-redis:
-	@command -v redis-server >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-		&& { apt-get -qq update && apt-get -qq install --no-install-recommends --yes redis-server; } \
-			>/dev/null 2>&1; } || echo "redis-server is not installed"
+# Redis, and Apache with mod_wsgi. Where one cannot be installed, the tests of it say that they skip it.
+.PHONY: debian
+debian: $(SERVERS)/$(STAMP)
+	@{ command -v redis-server && command -v apxs; } >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& apt-get -qq update && apt-get -qq install --no-install-recommends --yes \
+			redis-server apache2 apache2-dev; } >/dev/null 2>&1 || true
+	@command -v redis-server >/dev/null || echo "redis-server is not installed"
+	@test -e $(SERVERS)/bin/mod_wsgi-express || { command -v apxs && unshare --user true \
+		&& $(SERVERS)/bin/python -m pip install -qq mod_wsgi==6.1.1; } >/dev/null 2>&1 \
+		|| echo "mod_wsgi is not installed"
 
 .PHONY: test-all
 test-all: ## run every test on every Python from 3.10 up that pyenv, else PATH, has

@@ -157,6 +157,7 @@ class Server:
         self.reload = row.reload if column == "reload" and row.reload else Reload("")
         self.ready = re.compile(row.ready)
         folder.mkdir()
+        (folder / "touched.py").touch()  # a reloader sees that a file changes, not that it is new
         places = {"PORT": str(free_port()), "BESIDE": str(free_port()), "DIR": str(folder)}
         env = {name: fill(value, places) for name, value in row.env.items()}
 
@@ -285,6 +286,9 @@ def compare(run: Run, plain: Run) -> dict[str, str]:
         if [step for step in steps if step != "answered"]
         != (["closed"] if pid in run.forked else ["stopped", "closed"])
     }
+    if wrong.get(run.busy_pid) == []:
+        found["lost"] = f"process {run.busy_pid} has run nothing"
+        del wrong[run.busy_pid]
     if wrong:
         found["items"] = f"printed by process: {wrong}"
     if run.finished and run.steps[run.busy_pid][0] != "answered":

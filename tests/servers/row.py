@@ -21,12 +21,13 @@ COLUMNS = {
     "reload": "reload, or recycling of workers",
 }
 
-# What the driver may find. All but "killed" and "items" compare with the run without graceexit.
+# What the driver may find. Some compare with the run without graceexit.
 FINDINGS = {
     "hangs": "not gone in good time",
     "plain hangs": "not gone in good time without graceexit",
     "killed": "the server has killed a process",
-    "items": "the items have not run once in every worker",
+    "lost": "the items of the worker with the request have not run",
+    "items": "the items have not run once in every other worker",
     "order": "the items have run before the request had ended",
     "answer": "the request has ended otherwise",
     "status": "a process has ended otherwise",

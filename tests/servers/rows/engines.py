@@ -23,7 +23,7 @@ KILLED = "an exception that leaves Parallel, such as that of SIGTERM, has it kil
 OTHERS = fault("joblib kills its other workers when one has died", "killed", "items")
 PRESSED = fault(
     "Ctrl-C reaches its workers too, and joblib kills them when one has died",
-    *("killed", "items", "status"),
+    *("killed", "lost", "items", "status"),
     sometimes=True,
 )
 
@@ -53,7 +53,7 @@ ROWS = [
         restless=True,
         configure="nothing helps within a call; between calls, and with a thread, nothing is lost",
         faults={
-            "term": fault(f"{KILLED}; {LEFT}", "killed", "items", "plain hangs"),
+            "term": fault(f"{KILLED}; {LEFT}", "killed", "lost", "items", "plain hangs"),
             "worker": OTHERS,
             "group": PRESSED,
         },
