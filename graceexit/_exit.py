@@ -326,6 +326,8 @@ class Exit:
             self._wait(self._is_alone)
             self._run()
             self._say_end()
+            if self._registry:  # something has been registered while that was said
+                self._run()
         except BaseException as error:  # whatever it is, the process must end
             self._say_error(error)
         finally:

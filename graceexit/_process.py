@@ -47,7 +47,7 @@ class Process:
         self.linger: float | None = LINGER
         self._installed = False
         self._configured = False  # grace is not to be looked for in the environment any more
-        self._pid = os.getpid()
+        self._pid = 0  # that of the first install; a fork is noticed by it
         self.forking: list[bool] = []  # an entry for each thread that is forking
         self._hooked = False  # the hooks are in place; they cannot be taken out again
         self._dropped = 0  # registrations of the parent, in a forked child
@@ -87,6 +87,8 @@ class Process:
             signals = self.handlers.signals or _signals.DEFAULT
         grace, linger = seconds(grace, "grace"), seconds(linger, "linger", zero=True)
         signals = _signals.checked(signals)
+        if not self._hooked:  # the fork of a process that has only imported us goes unnoticed
+            self._pid = os.getpid()
         self.grace, self.linger, self._configured = grace, linger, True
         # Import now, so that nothing needs to be found and read when the end has come.
         import graceexit._exit
@@ -164,10 +166,11 @@ class Process:
 
     def ending(self) -> "Exit | None":
         """Return the end of this process, begun by whoever asks first; None if not installed."""
-        if os.getpid() != self._pid:  # a signal has come before the hook of the fork
-            self._after_fork()
         if not self._installed:
             return None
+        if os.getpid() != self._pid:  # a signal has come before the hook of the fork
+            self._after_fork()
+            return self.ending()
         from graceexit._exit import Exit
 
         if self.exit is None:  # a handler may come between: one of the two is kept

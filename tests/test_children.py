@@ -263,3 +263,25 @@ def test_process_1_of_a_container_ends_with_the_status_of_the_signal(program, ho
     lines, ended = container.finish()
     said = ["the kernel has dropped it"] if how == "raises" else []
     assert (steps(lines), ended) == (["closed", *said], status)
+
+
+@pytest.mark.parametrize(("ends", "status"), [("exit", 0), ("signal", -signal.SIGTERM)])
+def test_a_child_of_a_process_that_has_only_imported_it_runs_its_own(script, ends, status):
+    """A process begins with its first registration, not with the import."""
+    lines, _ = script(
+        """
+        import os, signal, sys, time
+        import graceexit
+
+        if not (child := os.fork()):
+            graceexit.on_exit(lambda: print("closed"))
+            if sys.argv[1] == "signal":
+                os.kill(os.getpid(), signal.SIGTERM)
+                while True:
+                    time.sleep(0.01)
+            sys.exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        """,
+        ends,
+    ).finish()
+    assert steps(lines) == ["closed", str(int(status))]
