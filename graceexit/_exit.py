@@ -12,7 +12,9 @@ How a process ends: one SIGTERM, from the handler to the death.
 4. The exit function (`at_exit`) waits for the ender; if the signal was ours, it runs the other
    exit functions and dies of the signal.
 
-The module is imported by `install`, not before: a process that registers nothing pays nothing.
+The module is imported by `install`, not before: a process that registers nothing pays nothing. A
+handler of somebody else may raise at any moment of what runs on the main thread, so that each step
+there can be done again.
 
 Not done, because it hangs on 3.15: to mark a stuck thread as joined. Python up to 3.12 keeps a set
 of the locks that it is going to wait for, and the hook takes the registered threads out of it:
@@ -179,7 +181,12 @@ class Exit:
     # The hook and the exit function, on the main thread.
 
     def hook(self) -> None:
-        """Begin the exit; an error must not get out, for it would skip other hooks; do not wait."""
+        """
+        Begin the exit, before Python joins the other threads.
+
+        It does not wait, and no error gets out, for that would skip the hooks of others. What does
+        get out leaves the join, if that has been asked for meanwhile.
+        """
         self._in_hook = True
         try:
             self._begin()
@@ -192,7 +199,7 @@ class Exit:
         except BaseException as error:  # a handler may raise here, and other hooks must run
             self._say_error(error)
         self._in_hook = False
-        self.leave()  # that was asked for meanwhile
+        self.leave()
 
     def _begin(self) -> None:
         """Begin the exit, though somebody's handler may raise at any moment of it."""

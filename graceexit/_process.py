@@ -3,7 +3,7 @@ What belongs to this process: its registry, what `install` has changed, and what
 
 All state of the package is one `Process`; how it ends is a module of its own (`_exit`), which is
 imported when something is registered. A forked child begins anew: what can be taken out of it is,
-and the rest finds that `exit` is None and does nothing.
+and the rest finds that nothing is installed and does nothing.
 
 The hook that begins the exit is `threading._register_atexit`: private, but in every Python since
 3.9. Where it is missing the exit function does what the hook does.
