@@ -143,8 +143,12 @@ def one_round(seed: int) -> tuple[str, str]:
         raise FailureError(f"{foreign} ran in a process that is not theirs; {text}")
     if forgotten := [one for one in find("unregistered", output) if ran[one]]:
         raise FailureError(f"{forgotten} ran though they were unregistered; {text}")
-    # Ctrl-C pressed twice ends it at once, and so does SIGTERM once its default action is back.
-    at_once = sent.count(signal.SIGINT) > 1 or (ending == "dies" and sent.count(signal.SIGTERM) > 1)
+    # Ctrl-C pressed twice ends it at once, and so does SIGTERM once its default action is back, in
+    # the program and in a child that it has just forked.
+    at_once = sent.count(signal.SIGINT) > 1
+    if ending == "dies":
+        at_once = at_once or signal.SIGTERM in storm.sent or sent.count(signal.SIGTERM) > 1
+        registered = {one for one in registered if one[0] == str(pid)}
     if not at_once and (missing := [item for item in registered if not ran[item]]):
         raise FailureError(f"{missing} did not run; {text}")
     allowed = {ENDINGS[ending], *(-signum for signum in sent)}
