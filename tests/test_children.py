@@ -132,9 +132,16 @@ import multiprocessing, sys, threading, time
 def work(closed, over):
     import graceexit
 
+    def wait():
+        while len(own.registry) or not (own.exit._over.is_set() or own.exit._inline):
+            time.sleep(0.01)
+        closed.set()
+        over.wait()
+
+    own = graceexit._process.own
     graceexit.install(linger=0.2)
-    threading.Thread(target=over.wait).start()
-    graceexit.on_exit(lambda: (print("closed"), closed.set()))
+    graceexit.on_exit(lambda: print("closed"))
+    threading.Thread(target=wait).start()
 
 if __name__ == "__main__":
     context = multiprocessing.get_context(sys.argv[1])
@@ -142,16 +149,23 @@ if __name__ == "__main__":
     child = context.Process(target=work, args=[closed, over])
     child.start()
     closed.wait()
-    over.set()
+    if sys.argv[2] == "waits":
+        over.set()
+    else:
+        child.terminate()
     child.join()
     print(child.exitcode)
 """
 
 
-def test_items_of_a_child_wait_for_its_threads_as_long_as_linger(script, start_method):
-    """It has been ended by its parent, in whatever way; the threads are waited for all the same."""
-    lines, status = script(LINGERS, start_method, env=FORKS).finish()
-    assert ([line for line in lines if line != INLINE], status) == (["closed", "0"], 0)
+@pytest.mark.parametrize(("parent", "code"), [("waits", 0), ("terminates", -signal.SIGTERM)])
+def test_items_of_a_child_wait_for_its_threads_as_long_as_linger(
+    script, start_method, parent, code
+):
+    """The child itself waits for them as ever, unless its parent sends a signal, however late."""
+    lines, status = script(LINGERS, start_method, parent, env=FORKS).finish()
+    lines = [line for line in lines if line != INLINE]
+    assert (lines, status) == (["closed", str(code)], 0)
 
 
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python does not fork at its end")

@@ -325,14 +325,17 @@ def test_an_exit_function_that_hangs_is_ended_by_it(ended):
 def test_uninstall_cancels_it(script):
     """A program that has gone on is not ended by what it has put back."""
     lines, status = script("""
-        import signal, time
+        import signal, sys, time
         import graceexit
 
         signal.signal(signal.SIGTERM, lambda *_: print("handled"))
         graceexit.install(grace=0.5)
+        graceexit.on_exit(lambda: print("closed"))
         signal.raise_signal(signal.SIGTERM)
         graceexit.uninstall()
         time.sleep(1)
+        while len(sys._current_frames()) > 1:  # what would have ended it
+            time.sleep(0.01)
         print("goes on")
     """).finish()
     assert (lines, status) == (["handled", "goes on"], 0)

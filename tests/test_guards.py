@@ -490,6 +490,28 @@ def test_an_error_of_the_exit_itself_is_told_and_the_process_ends(script, method
     assert status == 3
 
 
+def test_a_handler_that_raises_as_the_exit_begins_keeps_no_thread_from_being_stopped(script):
+    """It has to be stopped before Python joins it, so the exit is begun again at once."""
+    lines, status = script("""
+        import sys, threading
+        import graceexit
+        from graceexit import _exit
+
+        def fail(*_):
+            _exit.Exit._do_begin = real
+            raise ValueError("in a handler")
+
+        real, _exit.Exit._do_begin = _exit.Exit._do_begin, fail
+        stop = threading.Event()
+        thread = threading.Thread(target=lambda: (stop.wait(), print("stopped")))
+        thread.start()
+        graceexit.register(thread, stop=stop)
+        sys.exit(3)
+    """).finish()
+    assert "ValueError: in a handler" in lines
+    assert (steps(lines)[-1], status) == ("stopped", 3)
+
+
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there a stuck thread hangs")
 def test_what_others_leave_to_the_unraisable_hook_is_still_printed(script):
     """Only the exception by which the main thread leaves the join is kept quiet."""
@@ -743,6 +765,24 @@ def test_the_grace_counts_from_the_first_sign_of_the_end(monkeypatch):
     now[0] = 105.0
     ending._set_deadline()
     assert ending._deadline == 110.0
+
+
+def test_the_last_resort_is_not_armed_while_a_thread_forks(monkeypatch):
+    """The child would hang as it ends; the signal may come at any moment of the fork."""
+    armed = []
+    timer = SimpleNamespace(
+        dump_traceback_later=lambda *_, **__: armed.append(True),
+        cancel_dump_traceback_later=lambda: None,
+    )
+    monkeypatch.setattr("graceexit._exit.faulthandler", timer)
+    process = Process()
+    process.grace = 10.0
+    process.exit = Exit(process)
+    process._before_fork()
+    process.exit._set_deadline()
+    assert armed == []
+    process._after_fork_in_parent()
+    assert armed == [True]
 
 
 def test_streams_that_are_gone_are_passed_over(monkeypatch, capfd):

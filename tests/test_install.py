@@ -282,25 +282,32 @@ def test_what_a_thread_registers_after_the_main_thread_has_ended_is_run(script, 
 
 
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody could stop it there")
-def test_a_thread_that_is_registered_after_the_main_thread_has_ended_is_stopped(script):
-    """Though there was nothing to be run when the exit began."""
-    lines, status = script("""
-        import threading, time
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_thread_that_is_registered_after_the_main_thread_has_ended_is_stopped(script, ends):
+    """Though there was nothing to be run when the exit began; one that is stuck is left behind."""
+    lines, status = script(
+        """
+        import sys, threading, time
         import graceexit
 
         def register():
             while not ended.is_set():
                 time.sleep(0.01)
-            graceexit.register(threading.current_thread(), stop=stop)
+            graceexit.register(threading.current_thread(), stop=stop, timeout=0.5)
             stop.wait()
             print("stopped")
+            while sys.argv[1] == "False":
+                time.sleep(0.01)
 
         ended, stop = threading.Event(), threading.Event()
         threading._register_atexit(ended.set)
         graceexit.install()
         threading.Thread(target=register).start()
-    """).finish()
-    assert (lines, status) == (["stopped"], 0)
+        """,
+        ends,
+    ).finish()
+    assert (lines[0], status) == ("stopped", 0)
+    assert any("overran" in line for line in lines) is not ends
 
 
 UNINSTALL = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import multiprocessing
+import os
 import re
 import signal
 import subprocess
@@ -386,6 +387,23 @@ def test_an_item_that_has_begun_before_the_signal_has_half_of_what_is_left_then(
     looks.clear()
     run.go(deadline=10.2)
     assert [how for _, how, *_ in run.outcomes] == ["done"]
+
+
+def test_a_run_that_was_interrupted_and_has_ended_by_itself_is_over(registry):
+    """Its helper has gone on; the next run is a new one, with a report of its own."""
+    idents = []
+
+    def interrupt():
+        idents.append(threading.get_ident())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    registry.register(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        registry.run()
+    while idents[0] in sys._current_frames():
+        time.sleep(0.001)
+    registry.register(nothing)
+    assert outcomes(registry.run()) == [("nothing", "done")]
 
 
 def test_where_no_thread_can_be_started_a_join_has_its_limit(registry):

@@ -96,6 +96,28 @@ def test_a_second_call_waits_for_the_first_and_one_inside_an_item_returns_at_onc
     assert status == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGUSR1")
+def test_a_handler_may_call_it_in_the_middle_of_it(script):
+    """It runs on the thread that is waiting in the first call, and must not wait for that."""
+    lines, status = script("""
+        import os, signal, time
+        import graceexit
+
+        def handler(*_):
+            print("handled", [result.name for result in graceexit.shutdown().results])
+
+        @graceexit.on_exit(name="first")
+        def item():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.5)
+            print("first")
+
+        signal.signal(signal.SIGUSR1, handler)
+        print(graceexit.shutdown().ok)
+    """).finish()
+    assert (lines, status) == (["first", "handled ['first']", "True"], 0)
+
+
 def test_it_can_be_awaited_in_a_thread_of_a_running_loop(script):
     """As in the shutdown event of a server, which goes on meanwhile."""
     lines, status = script("""

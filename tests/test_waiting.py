@@ -55,6 +55,26 @@ def test_whoever_is_waited_for_is_named_after_a_while(scenario):
     assert (rest, status) == (["uploaded", "closed"], 0)
 
 
+def test_a_thread_is_waited_for_whatever_its_class_makes_of_join(script):
+    """Python does not call it either."""
+    lines, status = script("""
+        import threading, time
+        import graceexit
+
+        class Odd(threading.Thread):
+            def run(self):
+                time.sleep(0.3)
+                print("worked")
+
+            def join(self):
+                raise NotImplementedError
+
+        Odd().start()
+        graceexit.on_exit(lambda: print("closed"))
+    """).finish()
+    assert (steps(lines), status) == (["worked", "closed"], 0)
+
+
 @needs_an_ender
 @pytest.mark.parametrize("pressed", ["once", "again"])
 def test_ctrl_c_while_threads_are_waited_for_is_a_notice_first_and_then_the_end(scenario, pressed):
