@@ -45,6 +45,10 @@ test: $(VENV)/$(STAMP) ## run every test; PYTHON=python3.13 ARGS="-k sigterm"
 test-servers: $(SERVERS)/$(STAMP) $(SERVERS)-granian-1.3/$(STAMP) debian ## run every server in every way; ARGS="-k gunicorn"
 	$(SERVERS)/bin/pytest tests/servers -n 8 --every-server --results build/servers.json $(ARGS)
 
+.PHONY: docs-servers
+docs-servers: ## write the table of docs/servers.md from what `make test-servers` has found
+	PYTHONPATH=tests $(SERVERS)/bin/python -m servers.table build/servers.json
+
 # Redis, and Apache with mod_wsgi. Where one cannot be installed, the tests of it say that they skip it.
 .PHONY: debian
 debian: $(SERVERS)/$(STAMP)

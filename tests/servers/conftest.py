@@ -40,9 +40,10 @@ class Results:
                 }
                 cell["passed"] = report.passed
                 self.rows.setdefault(name, about)["cells"][column] = cell
+                self.write()
 
-    def pytest_sessionfinish(self) -> None:
-        """Write them."""
+    def write(self) -> None:
+        """Write them all, after each cell: a run that is broken off has some."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.rows, indent=2, sort_keys=True)
         self.path.write_text(text + "\n", encoding="utf-8")

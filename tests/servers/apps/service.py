@@ -59,7 +59,7 @@ def answer():
     """Take 1.5 s from the blow, and say whether the end of the process was known by then."""
     say("requested", os.getpid())
     while not is_struck():
-        time.sleep(0.01)
+        time.sleep(0.05)
     time.sleep(1.5)
     say("answered", os.getpid(), is_exiting())
     return "ok"
@@ -69,7 +69,7 @@ async def answer_async():
     """Do the same in a coroutine."""
     say("requested", os.getpid())
     while not is_struck():  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
     await asyncio.sleep(1.5)
     say("answered", os.getpid(), is_exiting())
     return "ok"

@@ -3,8 +3,10 @@
 from importlib import import_module
 from pathlib import Path
 
+FIRST = ["granian", "gunicorn", "uvicorn", "others", "frameworks"]  # what most readers look for
+GROUPS = {path.stem for path in Path(__file__).parent.glob("[a-z]*.py")}
 ROWS = [
     row
-    for path in sorted(Path(__file__).parent.glob("[a-z]*.py"))
-    for row in import_module(f"{__name__}.{path.stem}").ROWS
+    for group in FIRST + sorted(GROUPS - set(FIRST))
+    for row in import_module(f"{__name__}.{group}").ROWS
 ]

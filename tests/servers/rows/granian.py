@@ -1,24 +1,98 @@
 """Granian: its three interfaces, today's version and the last of the old line."""
 
-from servers.row import Row, fault
+import signal
 
-LOST = fault(
-    "the worker's main thread waits without a limit, and of two signals in quick succession, that"
-    " of the terminal and that of the main process, another thread may take both",
-    "hangs",
-    "plain hangs",
+from servers.row import Reload, Row, fault
+
+READY = r"Started worker-\d+$"
+LATE = (
+    "the main process ends with 1 where a worker has ended by the terminal's SIGINT before it was"
+    " asked to"
+)
+LOST = (
+    "the main thread of a worker waits without a limit; of two signals in quick succession, that of"
+    " the terminal and that of the main process, another thread may take both"
+)
+GROUP = {
+    "asgi": fault(LATE, "status", sometimes=True),
+    "rsgi": fault(LATE, "status", sometimes=True),
+    "wsgi": fault(f"{LOST}; {LATE}", "hangs", "plain hangs", "status", sometimes=True),
+}
+DROPS = fault(
+    "the code of a request in flight comes to its end, but its answer is lost, or not, depending on"
+    " which is first gone, the runtime or the request",
+    "answer",
     sometimes=True,
 )
 
+
+def command(interface, words=""):
+    """Return the command for an interface."""
+    return f"-m granian --port PORT --interface {interface} {words} service:{interface}"
+
+
+INTERFACES = ("asgi", "rsgi", "wsgi")
 ROWS = [
-    Row(
-        f"granian {interface}",
-        f"-m granian --port PORT --workers 2 --interface {interface} service:{interface}",
-        r"Started worker-\d+$",
-        ("granian",),
-        workers=2,
-        short=("term",),
-        faults={"group": LOST} if interface == "wsgi" else {},
+    row
+    for interface in INTERFACES
+    for row in (
+        Row(
+            f"granian {interface}, 2 workers",
+            command(interface, "--workers 2"),
+            READY,
+            ("granian",),
+            workers=2,
+            columns=("term", "worker", "group", "reload"),
+            short=("term",),
+            reload=Reload(signal.SIGHUP, "--respawn-interval 0.1"),
+            faults={"group": GROUP[interface]},
+        ),
+        Row(
+            f"granian {interface}, 1 worker",
+            command(interface),
+            READY,
+            ("granian",),
+            faults={"group": GROUP[interface]},
+        ),
+        Row(
+            f"granian {interface}, 2 workers, spawn",
+            command(interface, "--workers 2").replace("-m", "spawning.py"),
+            READY,
+            ("granian",),
+            workers=2,
+            faults={"group": GROUP[interface]},
+        ),
+        Row(
+            f"granian {interface}, --respawn-failed-workers",
+            command(interface, "--workers 2 --respawn-failed-workers"),
+            READY,
+            ("granian",),
+            workers=2,
+            columns=("worker",),
+        ),
+        Row(
+            f"granian {interface}, --workers-lifetime 60",
+            command(interface, "--workers-lifetime 60 --respawn-interval 0.1"),
+            READY,
+            ("granian",),
+            columns=("reload",),
+            reload=Reload("workers-lifetime", seconds=90),
+        ),
     )
-    for interface in ("asgi", "rsgi", "wsgi")
+] + [
+    Row(
+        f"granian 1.3 {interface}, {workers} worker{'s' * (workers > 1)}",
+        command(interface, f"--workers {workers}"),
+        READY,
+        ("granian",),
+        workers=workers,
+        columns=("term", "worker", "group", "reload"),
+        reload=Reload(signal.SIGHUP, "--respawn-interval 0.1"),
+        faults={"group": GROUP["asgi"], "worker": DROPS, "reload": DROPS, "term": DROPS}
+        if interface == "wsgi"
+        else {"group": GROUP["asgi"]},
+        venv="granian-1.3",
+    )
+    for interface in INTERFACES
+    for workers in (2, 1)
 ]

@@ -1,14 +1,76 @@
-"""gunicorn: sync, gthread and gevent workers, the application loaded before or after the fork."""
+"""gunicorn: its kinds of workers, the application loaded before or after the fork."""
 
-from servers.row import Row
+import signal
 
+from servers.row import Reload, Row
+
+READY = "Booting worker"
+
+
+def command(kind, app="service:wsgi"):
+    """Return the command for a kind of worker."""
+    return f"-m gunicorn -b 127.0.0.1:PORT -w 2 -k {kind} {app}"
+
+
+KINDS = {
+    "sync": ("sync", ("gunicorn",)),
+    "gthread": ("gthread --threads 2", ("gunicorn",)),
+    "gevent": ("gevent", ("gunicorn", "gevent")),
+}
 ROWS = [
+    row
+    for kind, (words, needs) in KINDS.items()
+    for row in (
+        Row(
+            f"gunicorn {kind}",
+            command(words),
+            READY,
+            needs,
+            workers=2,
+            columns=("term", "worker", "group", "reload"),
+            short=("term", "worker") if kind == "sync" else ("term",),
+            reload=Reload(signal.SIGHUP),
+        ),
+        Row(
+            f"gunicorn {kind}, max_requests",
+            command(words),
+            READY,
+            needs,
+            workers=2,
+            columns=("reload",),
+            reload=Reload("max_requests", "--max-requests 1", one=True),
+        ),
+        Row(
+            f"gunicorn {kind} --preload",
+            command(words + " --preload"),
+            READY,
+            needs,
+            workers=2,
+            columns=("term", "worker", "group", "reload"),
+            short=("term",) if kind == "sync" else (),
+            reload=Reload(signal.SIGHUP),
+            env={"EACH_PROCESS": "1"},
+            write="`each_process=True` for callbacks",
+        ),
+    )
+] + [
     Row(
-        "gunicorn sync",
-        "-m gunicorn -b 127.0.0.1:PORT -w 2 service:wsgi",
-        "Booting worker",
-        ("gunicorn",),
+        "gunicorn UvicornWorker",
+        command("uvicorn_worker.UvicornWorker", "service:asgi"),
+        "Application startup complete",
+        ("gunicorn", "uvicorn-worker", "uvicorn"),
         workers=2,
-        short=("term", "worker"),
+        columns=("term", "worker", "group", "reload"),
+        short=("term",),
+        reload=Reload(signal.SIGHUP),
+    ),
+    Row(
+        "gunicorn UvicornWorker --preload",
+        command("uvicorn_worker.UvicornWorker --preload", "service:asgi"),
+        "Application startup complete",
+        ("gunicorn", "uvicorn-worker", "uvicorn"),
+        workers=2,
+        env={"EACH_PROCESS": "1"},
+        write="`each_process=True` for callbacks",
     ),
 ]

@@ -1,7 +1,10 @@
 """uvicorn: one process, several, and with its reloader."""
 
-from servers.row import Row, fault
+import signal
 
+from servers.row import Reload, Row, fault
+
+READY = "Application startup complete"
 TWICE = fault(
     "an idle worker dies of SIGTERM, or ends with 0 where the SIGINT has ended it before the main"
     " process's SIGTERM comes",
@@ -10,21 +13,56 @@ TWICE = fault(
 )
 
 ROWS = [
-    Row(
-        "uvicorn",
-        "-m uvicorn --port PORT service:asgi",
-        "Application startup complete",
-        ("uvicorn",),
-        columns=("term", "group"),
-        short=("term",),
+    *(
+        Row(
+            f"uvicorn, {loop}",
+            f"-m uvicorn --port PORT --loop {loop} service:asgi",
+            READY,
+            needs,
+            columns=("term", "group"),
+            short=("term", "group") if loop == "asyncio" else (),
+        )
+        for loop, needs in {"asyncio": ("uvicorn",), "uvloop": ("uvicorn", "uvloop")}.items()
     ),
     Row(
-        "uvicorn --workers 2",
+        "uvicorn, --limit-max-requests 1",
+        "-m uvicorn --port PORT service:asgi",
+        READY,
+        ("uvicorn",),
+        columns=("reload",),
+        reload=Reload("limit-max-requests", "--limit-max-requests 1", one=True),
+    ),
+    *(
+        Row(
+            f"uvicorn --workers 2, {loop}",
+            f"-m uvicorn --port PORT --workers 2 --loop {loop} service:asgi",
+            READY,
+            needs,
+            workers=2,
+            columns=("term", "worker", "group", "reload"),
+            short=("term",) if loop == "asyncio" else (),
+            reload=Reload(signal.SIGHUP),
+            faults={"group": TWICE},
+        )
+        for loop, needs in {"asyncio": ("uvicorn",), "uvloop": ("uvicorn", "uvloop")}.items()
+    ),
+    Row(
+        "uvicorn --workers 2, --limit-max-requests 1",
         "-m uvicorn --port PORT --workers 2 service:asgi",
-        "Application startup complete",
+        READY,
         ("uvicorn",),
         workers=2,
+        columns=("reload",),
+        reload=Reload("limit-max-requests", "--limit-max-requests 1", one=True),
+    ),
+    Row(
+        "uvicorn --reload",
+        "-m uvicorn --port PORT --reload --reload-dir DIR service:asgi",
+        READY,
+        ("uvicorn",),
+        columns=("term", "worker", "group", "reload"),
         short=("term",),
-        faults={"group": TWICE},
+        reload=Reload("touch"),
+        lone=True,
     ),
 ]
