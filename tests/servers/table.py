@@ -32,6 +32,7 @@ WORDS = {
     "items": "items lost",
     "order": "before the request's end",
     "answer": DROPPED,
+    "plain answer": f"{RIGHT}, {DROPPED} without graceexit",
     "status": "another status",
 }
 HEAD = (
@@ -82,6 +83,8 @@ def cell(row: Row, column: str, found: dict[str, Any], notes: list[str]) -> str:
     if fault.why not in notes:
         notes.append(fault.why)
     findings = fault.findings - {"plain hangs"} or fault.findings
+    if findings == {"answer"} and found[column]["finished"] and not fault.sometimes:
+        findings = {"plain answer"}
     text = ", ".join(sorted(WORDS[one] for one in findings))
     if fault.sometimes:
         text = f"{RIGHT}, sometimes {text}"
