@@ -36,7 +36,7 @@ from tempfile import TemporaryDirectory
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parent.parent
-AT_ONCE = 3
+AT_ONCE = 4  # most of the time they wait for programs, as `make test` does
 LIMIT = 15  # seconds for a program; a mutant that hangs has been noticed
 LAST = re.compile(r"\d+ (?:passed|failed|error|skipped)[^\n]*\n*$")
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider")
