@@ -683,8 +683,9 @@ def test_streams_that_are_gone_do_not_keep_the_process_from_its_death(script, br
             open("closed", "w").close()
             raise ValueError("nobody hears of it")
 
-        print("ready", flush=True)
+        output = os.dup(1)
         {breakage}
+        os.write(output, b"ready\\n")
         while True:
             time.sleep(0.01)
         """
