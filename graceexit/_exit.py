@@ -58,7 +58,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0  # seconds after which a program that ends by itself is told what it waits for
 SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
-LOOK = 1.0  # seconds after which a thread that waits looks for what nobody has told it
+# Seconds after which a thread that waits looks for what nobody has told it. Whole seconds are no
+# multiple of it: faulthandler may crash where a thread runs as it prints the stacks.
+LOOK = 0.77
 ATTEMPTS = 5  # so often the exit tries to begin, each time after a handler has raised
 LEAVING = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
@@ -160,7 +162,7 @@ class Exit:
 
     def leave(self, *_: object) -> None:
         """Make the main thread leave the join, if that is asked for."""
-        too_early = self._in_hook or self._registry._is_running()
+        too_early = not self._begun or self._in_hook or self._registry._is_running()
         if self._leaving and not too_early and not self._exit_functions.is_set():
             hide(_signals.Leave)
             raise _signals.Leave
@@ -198,6 +200,7 @@ class Exit:
                     self._over.wait()  # there may be no exit function that does
         except BaseException as error:  # a handler may raise here, and other hooks must run
             self._say_error(error)
+            self._begin()  # if that was between two attempts
         self._in_hook = False
         self.leave()
 
@@ -300,7 +303,6 @@ class Exit:
             self._run()
         if self._inline:
             self._say_end()
-        self._process.handlers.give_back()
         if self._our_signal is not None:
             try:
                 atexit.unregister(self._process.at_exit)

@@ -231,7 +231,6 @@ class Process:
         self._dropped = dropped
         if kept and was_installed:
             self._installed = True
-            self.registry._attend = None
             self.be_first()
         self._pid = os.getpid()
 

@@ -445,7 +445,6 @@ def test_somebody_elses_sigurg_changes_nothing(script):
     assert (steps(lines), status) == (["worked", "closed"], 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody could end the process later there")
 def test_a_signal_in_a_hook_that_runs_before_ours_raises_nothing_there(script):
     """It would skip the other hooks, and be lost."""
     lines, status = script("""
@@ -735,7 +734,7 @@ def test_the_main_thread_leaves_the_join_and_nothing_else(monkeypatch):
     reached = []
 
     def begin():
-        ending._leaving = True
+        ending._begun = ending._leaving = True
         ending.leave()
         reached.append("the end of it")
 
