@@ -74,7 +74,8 @@ stress: $(VENV)/$(STAMP) ## run the tests 20 times under load, two runs at once;
 	$(VENV)/bin/python tools/stress.py $(or $(ROUNDS),20) $(ARGS)
 
 .PHONY: soak
-soak: $(VENV)/$(STAMP) ## send programs signals at random instants; ROUNDS=10000 SEED=1
+soak: $(VENV)/$(STAMP) ## send programs signals before every line, and at random; ROUNDS=10000 SEED=1
+	STEP_OF_A_SWEEP=1 $(VENV)/bin/pytest -n $(WORKERS) tests/test_sweep.py
 	$(VENV)/bin/python tools/soak.py $(or $(ROUNDS),10000) $(SEED)
 
 .PHONY: mutants

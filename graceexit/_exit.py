@@ -162,8 +162,8 @@ class Exit:
 
     def leave(self, *_: object) -> None:
         """Make the main thread leave the join, if that is asked for."""
-        in_join = self._begun and not self._in_hook and not self._exit_functions.is_set()
-        if self._leaving and in_join:
+        too_early = not self._begun or self._in_hook or self._registry._is_running()
+        if self._leaving and not too_early and not self._exit_functions.is_set():
             hide(_signals.Leave)
             raise _signals.Leave
 

@@ -56,6 +56,7 @@ class Registry:
         self._run: Run | None = None
         # Guards `_run`: held by the thread that watches it, which a signal may make begin again.
         self._turn = threading.RLock()
+        self._watchers = 0  # how often it is held
         self._left: list[Item] = []  # what was left behind
         self._log: Log | None = None
         self._told = False  # it was said that no thread can be started
@@ -220,11 +221,14 @@ class Registry:
             # between.
             if (run := self._run) is None or run.is_over():
                 run = self._run = Run(self._items, self._tell)
+            self._watchers += 1
             try:
                 run.go(before, deadline)
             except BaseException:
                 run.interrupted = True
                 raise
+            finally:
+                self._watchers -= 1
             if run.inline and run.outcomes and not self._told:
                 self._told = True
                 self._say(
@@ -242,6 +246,10 @@ class Registry:
     def _known(self) -> "list[Item]":
         """Return the items that are waiting to be run, are being run, or were left behind."""
         return [*self._items, *self._in_progress(), *self._left]
+
+    def _is_running(self) -> bool:
+        """Return whether somebody is running the items at this moment."""
+        return self._watchers > 0
 
     def _forget_ended(self) -> None:
         """Drop the threads that are over, so that a million of short-lived ones do not pile up."""

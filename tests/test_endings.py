@@ -99,22 +99,6 @@ def test_an_exit_function_that_an_item_registers_runs_once(script):
     assert (steps(lines), status) == (["exit function"], -signal.SIGTERM)
 
 
-def test_exit_functions_find_the_handlers_that_were_there(script):
-    """Once the items are done nothing of ours stands."""
-    lines, status = script("""
-        import atexit, signal
-        import graceexit
-
-        def show():
-            print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
-            print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
-
-        atexit.register(show)
-        graceexit.on_exit(lambda: print("closed"))
-    """).finish()
-    assert (steps(lines), status) == (["closed", "True", "True"], 0)
-
-
 def test_sigterm_while_exit_functions_run_kills_as_it_did_before(stubborn):
     """Once the items are done what was SIG_DFL is SIG_DFL again."""
     worker = stubborn("exit function", "ends")

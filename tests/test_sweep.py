@@ -1,0 +1,36 @@
+"""Signals that come at each moment of an exit, one after the other."""
+
+from __future__ import annotations
+
+import os
+from signal import SIGTERM
+
+import pytest
+from harness import NO_THREADS_AT_THE_END, UNMEASURED
+
+# How many lines lie between two moments; 1 sweeps them all.
+STEP = int(os.environ.get("STEP_OF_A_SWEEP", "3"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="items run on the main thread there, in between")
+@pytest.mark.parametrize(
+    ("when", "signum", "status"),
+    [
+        ("installs", "SIGINT", 0),
+        ("shutdown", "SIGTERM", 0),
+        ("ends", "SIGINT", 0),
+        ("ends", "SIGTERM", 0),
+        ("dies", "SIGTERM", -SIGTERM),
+    ],
+)
+def test_a_handler_may_raise_before_any_line_of_the_exit(scenario, when, signum, status):
+    """The process ends as it would have, and every item has run once."""
+    sweep = scenario("sweep", when, signum, STEP, env=UNMEASURED, limit=600)
+    lines, ended = sweep.finish()
+    rounds = lines.count(f"status {status}")
+    landed = sum(line.startswith("landed in ") for line in lines)
+    assert (landed, ended) == (rounds - 1, 0)
+    assert landed > 1
+    for line in ("stopped", "closed", "exit function"):
+        assert lines.count(line) == rounds, "\n".join(lines)
