@@ -198,6 +198,74 @@ def test_a_signal_that_a_forked_child_gets_at_once_is_its_own(script):
     assert (steps(lines), status) == (["exit code -15", "closed True"], 0)
 
 
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nothing is logged by a thread there")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_handler_that_raises_as_a_child_says_what_it_has_dropped_skips_no_hook(script):
+    """The hooks of others run all the same."""
+    lines, status = script("""
+        import logging, os, signal, sys, threading
+        import graceexit
+
+        class Signals(logging.Handler):
+            def emit(self, record):
+                os.kill(os.getpid(), signal.SIGTERM)
+                handled.wait()
+
+        def handler(*_):
+            handled.set()
+            sys.exit(5)
+
+        handled = threading.Event()
+        logging.getLogger("graceexit").addHandler(Signals())
+        threading._register_atexit(print, "the other hook")  # which runs after ours
+        graceexit.on_exit(lambda: None)
+        if not (child := os.fork()):
+            signal.signal(signal.SIGTERM, handler)
+            sys.exit(3)
+        print("exit code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        os._exit(0)
+    """).finish()
+    assert (steps(lines), status) == (["the other hook", "exit code 3"], 0)
+
+
+TWICE = """
+import concurrent.futures.thread, multiprocessing, os, signal, sys, threading, time
+
+def end_twice():
+    import graceexit
+
+    def work():
+        while not concurrent.futures.thread._shutdown:  # its hook runs after ours
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        handled.wait()
+
+    def handler(*_):
+        handled.set()
+        sys.exit(5)
+
+    handled = threading.Event()
+    concurrent.futures.thread.ThreadPoolExecutor(1).submit(work)
+    graceexit.install(linger=None)
+    graceexit.on_exit(lambda: print("closed"))
+    signal.signal(signal.SIGTERM, handler)
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("spawn").Process(target=end_twice)
+    child.start()
+    child.join()
+    print("exit code", child.exitcode)
+"""
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody waits for the ender there")
+def test_a_child_that_is_interrupted_in_its_hooks_runs_them_twice_and_its_items_once(script):
+    """What waits for the end is started once: two would wait for each other."""
+    lines, status = script(TWICE).finish()
+    assert of(lines, "closed", "exit code") == ["closed", "exit code 5"], lines
+    assert status == 0
+
+
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python does not fork at its end")
 def test_a_fork_inside_an_item_begins_anew(scenario):
     """It has noticed nothing, has Python's handlers, and can register and run."""

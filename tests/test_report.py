@@ -13,6 +13,7 @@ import pytest
 
 import graceexit
 from graceexit import Registry
+from graceexit._latch import start_thread
 from graceexit._report import Log, Report, signal_name, within, write
 
 
@@ -238,6 +239,25 @@ def test_where_no_thread_can_be_started_flush_says_it(capfd, monkeypatch):
     log.flush(5)
     assert capfd.readouterr().err == "a line\n"
     assert log._speaking.acquire(timeout=10)  # nobody has been waited for
+
+
+def test_lines_that_are_flushed_before_their_thread_begins_are_said_once(monkeypatch, capfd):
+    """What has been flushed is nothing to the thread any more, and the next line gets one."""
+    begun = []
+
+    def start_late(function):
+        begun.append(function)
+        return True if len(begun) == 1 else start_thread(function)
+
+    monkeypatch.setattr("graceexit._report.start_thread", start_late)
+    log = Log()
+    log.post(logging.WARNING, "late")
+    log.flush(0)
+    begun[0]()
+    assert capfd.readouterr().err == "late\n"
+    log.post(logging.WARNING, "next")
+    log.flush(60)
+    assert begun[2:] == [log._say_all]
 
 
 def test_lines_of_many_threads_are_all_said(caplog):

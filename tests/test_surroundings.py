@@ -212,6 +212,25 @@ graceexit.on_exit(lambda: time.sleep(3600), timeout=0.1, name="yields")
     assert code == status
 
 
+@needs("gevent")
+@pytest.mark.parametrize(("ends", "status"), ENDS)
+def test_gevent_may_patch_what_has_been_imported_and_registered_before(ended, ends, status):
+    """As a worker of gunicorn does whose application was loaded before the fork."""
+    lines, code = ended(
+        """
+import sys, time
+import graceexit
+
+graceexit.on_exit(lambda: print("closed"))
+from gevent import monkey
+monkey.patch_all()
+""",
+        ends,
+        env=UNMEASURED,
+    )
+    assert (lines.count("closed"), code) == (1, status)
+
+
 @needs("ipykernel")
 @pytest.mark.parametrize("how", ["shutdown", "SIGTERM"])
 def test_ctrl_c_in_a_notebook_interrupts_a_cell_and_begins_no_exit(scenario, how):
