@@ -118,6 +118,36 @@ def test_a_handler_may_call_it_in_the_middle_of_it(script):
     assert (lines, status) == (["first", "handled ['first']", "True"], 0)
 
 
+def test_a_handler_may_die_of_its_signal_in_the_middle_of_it(script):
+    """What is being run is waited for, then the rest is run, and then it dies."""
+    lines, status = script("""
+        import os, signal, time
+        import graceexit
+
+        def handler(signum, frame):
+            signal.signal(signum, signal.SIG_DFL)
+            print("handled")
+            handled.append(True)
+            signal.raise_signal(signum)
+
+        handled = []
+        signal.signal(signal.SIGTERM, handler)
+        graceexit.on_exit(lambda: print("closed"))
+
+        @graceexit.on_exit
+        def slow():
+            os.kill(os.getpid(), signal.SIGTERM)
+            while not handled:
+                time.sleep(0.01)
+            print("slow has ended")
+
+        graceexit.shutdown()
+        print("goes on")
+    """).finish()
+    assert lines == ["handled", "slow has ended", "closed"]
+    assert status == -signal.SIGTERM
+
+
 def test_it_can_be_awaited_in_a_thread_of_a_running_loop(script):
     """As in the shutdown event of a server, which goes on meanwhile."""
     lines, status = script("""
