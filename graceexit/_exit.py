@@ -62,6 +62,7 @@ SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
 # multiple of it: faulthandler may crash where a thread runs as it prints the stacks.
 LOOK = 0.77
 ATTEMPTS = 5  # so often the exit tries to begin, each time after a handler has raised
+PRESSES = 100  # so often a handler may raise while the exit function waits for the ender
 LEAVING = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
 RESERVE = 0.5  # seconds of the grace that items leave for saying what happened, and for the death
@@ -292,17 +293,21 @@ class Exit:
         self._exit_functions.set()
         self._begin()
         self._bell.ring()
-        while self._has_ender and not self._over.is_set():
+        raised = 0
+        while self._has_ender and not self._over.is_set() and raised < PRESSES:
             try:
                 self._process.handlers.take_over(self)  # Ctrl-C is ours, if it is not yet
                 self._over.wait()
-            except BaseException:  # noqa: S112
-                continue  # somebody's handler has raised, and nothing is left to unwind
+            except BaseException:
+                raised += 1  # somebody's handler has, and nothing is left to unwind
         self._waiting = False
-        if self._registry:
-            self._run()
-        if self._inline:
-            self._say_end()
+        try:
+            if self._registry:
+                self._run()
+            if self._inline:
+                self._say_end()
+        except BaseException as error:
+            self._say_error(error)
         if self._our_signal is not None:
             try:
                 atexit.unregister(self._process.at_exit)
@@ -463,8 +468,11 @@ class Exit:
         self._registry._say(WARNING, f"{what} {names}; {remedy}")
 
     def _say_error(self, error: BaseException) -> None:
-        self._registry._say(ERROR, f"the exit itself failed:\n{traceback_of(error)}")
-        self._flush()
+        try:
+            self._registry._say(ERROR, f"the exit itself failed:\n{traceback_of(error)}")
+            self._flush()
+        except BaseException:  # noqa: S110
+            pass  # a handler may raise here as well
 
     def _flush(self) -> None:
         left = NEVER if self._deadline is None else self._deadline - self._clock()

@@ -224,6 +224,7 @@ import graceexit
 graceexit.on_exit(lambda: print("closed"))
 from gevent import monkey
 monkey.patch_all()
+time.sleep(0.01)  # gevent makes its hub here, and a signal in the middle of that breaks it
 """,
         ends,
         env=UNMEASURED,
