@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     # item, how it ended, seconds, what it raised, where it was
     Outcome: TypeAlias = tuple[Item, str, float, BaseException | None, str | None]
-    # item, "stop", "join" or "call", when that began, timeout, what does it
-    Action: TypeAlias = tuple[Item, str, float, float | None, Callable[[], object]]
+    # item, "stop", "join" or "call", when that began, timeout
+    Action: TypeAlias = tuple[Item, str, float, float | None]
 
 DAWDLE = 0.1  # seconds: a stop() that takes longer goes on by itself while the next is called
 
@@ -78,11 +78,9 @@ class Run:
         self._hurried = 0.0  # when that became known
         self._before = NEVER  # the order at which the run pauses
         self._plan: list[Item] = []  # what is still to be run, the next one last
-        self._telling: list[Item] = []  # threads to be told to stop, the next one last
-        self._joining: list[tuple[Item, float]] = []  # threads told to stop, and when
+        self._stage: list[tuple[Item, float | None]] = []  # threads to end, and when told to stop
         self._errors: dict[Item, BaseException] = {}  # what their stop() raised
-        self._running: dict[int, Action] = {}
-        self._key = 0  # the key in `_running` of the action in progress
+        self._running: dict[object, Action] = {}  # the action in progress, by `key_of` it
         self._wake = 0.0  # when the watcher will look again
         self._bell = Bell()  # wakes the watcher earlier
         self._helper: int | None = None  # the thread at work, None when there is nothing to do
@@ -104,10 +102,11 @@ class Run:
             self._deadline = deadline
         if not self._helper:
             # A stable sort: of equal ranks the one registered last is the next one.
-            self._plan = list(self._items)
-            self._plan.sort(key=rank, reverse=True)
-            due = self._plan and self._plan[-1].order < before
-            if self._helper == 0 or self._telling or self._joining or self.fresh or due:
+            plan = list(self._items)
+            plan.sort(key=rank, reverse=True)
+            self._plan[:] = plan
+            due = plan and plan[-1].order < before
+            if self._helper == 0 or self._stage or self.fresh or due:
                 self._hire()
         while self._helper is not None:
             self._watch()
@@ -123,7 +122,7 @@ class Run:
     def in_progress(self) -> "list[Item]":
         """Return the items that are being run at this moment."""
         running = [item for item, *_ in list(self._running.values())]
-        return [*running, *self._telling, *(item for item, _ in list(self._joining))]
+        return [*running, *(item for item, _ in list(self._stage))]
 
     def _hire(self) -> None:
         """Start a helper, or do its work here where no thread can be started."""
@@ -137,24 +136,29 @@ class Run:
 
     def _watch(self) -> None:
         """Sleep until the action in progress is out of time or something else is to be seen."""
-        key = self._key
-        action = self._running.get(key)
+        action = self._current()
         # The helper rings when it begins an action that ends before `_wake`. One that it began
         # before this line is noticed by looking a second time.
-        self._wake = end = NEVER if action is None else self._end(*action[2:4])
-        if self._helper is None or self._running.get(self._key) is not action:
+        self._wake = end = NEVER if action is None else self._end(*action[2:])
+        if self._helper is None or self._current() is not action:
             return  # pragma: no cover - an instant
         left = end - self._clock()
         if left > 0:
             self._bell.wait(None if left == NEVER else left)
         # It may end at this very instant.
-        elif action is not None and self._running.pop(key, None) is not None:  # pragma: no branch
+        elif action and self._running.pop(key_of(action), None) is action:  # pragma: no branch
             helper, self._helper = self._helper, None
-            item, verb, begun, *_ = action
+            item, verb, begun, _ = action
             if verb != "stop":  # a stop() that takes long is no overrun: its thread may yet end
                 ident = helper if verb == "call" else getattr(item.subject, "ident", None)
                 self._settle(item, "overran", self._clock() - begun, stack=stack(ident))
             self._hire()
+
+    def _current(self) -> "Action | None":
+        """Return the action in progress."""
+        for action in list(self._running.values()):
+            return action
+        return None
 
     def _end(self, begun: float, timeout: float | None) -> float:
         """Return the time at which an action is left behind."""
@@ -183,17 +187,37 @@ class Run:
                 self._helper = None
                 self._bell.ring()
 
-    def _work(self) -> bool:
+    def _work(self) -> bool:  # noqa: C901, PLR0912  (a call for each part takes half as long again)
         """Perform one action after the other; return whether all were, and by this helper."""
-        clock, running, outcomes = self._clock, self._running, self.outcomes
+        clock, items, running, outcomes = self._clock, self._items, self._running, self.outcomes
+        plan, fresh, stage = self._plan, self.fresh, self._stage
         main, main_thread = self._main, threading.main_thread
         now = clock()
-        while (action := self._next(now)) is not None:
+        while True:
+            # Choose what is next.
+            if stage:
+                item, verb, begun, timeout, perform = self._next_of_stage(now)
+                key: object = item, verb
+            elif fresh:
+                self._take_in()
+                continue
+            elif not plan or plan[-1].order >= self._before:
+                return True
+            else:
+                key = item = plan.pop()
+                if not items.pop(item, False):  # it has been forgotten, or run by another run
+                    continue
+                if item.stop is not None:
+                    self._begin_stage(item)
+                    continue
+                if self._deadline is not None and now >= self._deadline:
+                    self._settle(item, "not run", 0.0)
+                    continue
+                verb, begun, timeout, perform = "call", now, item.timeout, item.subject
             # Begin, and have the watcher look in time.
-            item, verb, begun, timeout, perform = action
-            self._key = key = self._key + 1
-            running[key] = action
+            running[key] = action = item, verb, begun, timeout
             if self._deadline is not None or (timeout and begun + timeout < self._wake):
+                self._wake = 0.0  # before it is rung, for then the watcher writes it
                 self._bell.ring()
             # Perform it.
             error = result = None
@@ -216,13 +240,22 @@ class Run:
                 outcomes.append((item, "done", now - begun, None, None))
             else:
                 self._judge(action, now, error, result)
-        return True
+
+    def _next_of_stage(
+        self, now: float
+    ) -> "tuple[Item, str, float, float | None, Callable[[], object]]":
+        """Return what is next while threads are being ended, and what does it."""
+        item, told = self._stage.pop()
+        if told is None:
+            self._stage.insert(0, (item, now))
+            return item, "stop", now, DAWDLE, item.tell
+        return item, "join", told, item.timeout, partial(self._join, item, told)
 
     def _judge(
         self, action: "Action", now: float, error: BaseException | None, result: object
     ) -> None:
         """Settle how something else ended than a callback that is done."""
-        item, verb, begun, *_ = action
+        item, verb, begun, _ = action
         if verb == "stop":
             return
         error = error or self._errors.pop(item, None)
@@ -233,31 +266,6 @@ class Run:
         else:
             where = stack(getattr(item.subject, "ident", None))
             self._settle(item, "overran", now - begun, stack=where)
-
-    def _next(self, now: float) -> "Action | None":
-        """Return the action that is to be performed next; None if there is none."""
-        while True:
-            if self._telling:
-                item = self._telling.pop()
-                self._joining.append((item, now))
-                return item, "stop", now, DAWDLE, item.tell
-            if self._joining:
-                item, told = self._joining.pop()
-                return item, "join", told, item.timeout, partial(self._join, item, told)
-            if self.fresh:
-                self._take_in()
-            plan = self._plan
-            if not plan or plan[-1].order >= self._before:
-                return None
-            item = plan.pop()
-            if not self._items.pop(item, False):  # it has been forgotten, or run by another run
-                continue
-            if item.stop is not None:
-                self._tell_with(item)
-            elif self._deadline is not None and now >= self._deadline:
-                self._settle(item, "not run", 0.0)
-            else:
-                return item, "call", now, item.timeout, item.subject
 
     def _join(self, item: "Item", told: float) -> bool:
         """Wait for a thread as long as it may take; return whether it is over."""
@@ -276,14 +284,14 @@ class Run:
                 if plan[1:] and rank(item) > rank(plan[-2]):
                     plan.sort(key=rank, reverse=True)
 
-    def _tell_with(self, item: "Item") -> None:
+    def _begin_stage(self, item: "Item") -> None:
         """Have *item* and all other threads of its order told to stop, and then joined."""
         threads = [item]
         while self._plan and rank(self._plan[-1]) == rank(item):
             more = self._plan.pop()
             if self._items.pop(more, False):
                 threads.append(more)
-        self._telling = [thread for thread in reversed(threads) if not thread.ended]
+        self._stage += [(thread, None) for thread in reversed(threads) if not thread.ended]
 
     def _settle(
         self,
@@ -296,6 +304,12 @@ class Run:
         """Keep and report an outcome that somebody should hear of."""
         self.outcomes.append((item, how, seconds, error, stack))
         self._report(self.outcomes[-1])
+
+
+def key_of(action: "Action") -> object:
+    """Return what finds *action* in `_running`: each has its own, for an item is run once."""
+    item, verb, *_ = action
+    return item if verb == "call" else (item, verb)
 
 
 def run_coroutine(coroutine: "CoroutineType[object, object, object]") -> None:

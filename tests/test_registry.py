@@ -18,6 +18,7 @@ import pytest
 
 import graceexit
 from graceexit import Item, Registry
+from graceexit._latch import Bell
 from graceexit._runner import Run
 
 
@@ -418,6 +419,27 @@ def test_where_no_thread_can_be_started_a_join_has_its_limit(registry):
     release.set()
     thread.join()
     assert [how for _, how, *_ in run.outcomes] == ["overran", "done"]
+
+
+def test_the_watcher_is_woken_once_and_not_for_each_item(registry, monkeypatch):
+    """A ring takes as long as an item, and the watcher looks after the first as it would later."""
+    rings = []
+
+    class Counted(Bell):
+        def ring(self):
+            rings.append(len(registry))
+            super().ring()
+
+    monkeypatch.setattr("graceexit._runner.Bell", Counted)
+    for _ in range(1000):
+        registry.register(nothing)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1)  # seconds: the watcher does not get to look before they have all run
+    try:
+        registry.run()
+    finally:
+        sys.setswitchinterval(interval)
+    assert 0 < len(rings) < 500
 
 
 def test_what_is_registered_again_and_forgotten_during_a_run_is_not_mentioned(registry):
