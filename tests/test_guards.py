@@ -512,6 +512,39 @@ def test_a_handler_that_raises_as_the_exit_begins_keeps_no_thread_from_being_sto
     assert (steps(lines)[-1], status) == ("stopped", 3)
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an alarm")
+def test_an_exit_that_a_signal_interrupts_whenever_it_begins_is_not_begun_for_ever(script):
+    """The exit function runs the items then, and the process ends with its status."""
+    lines, status = script("""
+        import atexit, signal, sys, time
+        import graceexit
+
+        class Remote:
+            silent = False
+
+            def __eq__(self, other):  # graceexit looks for its own among the exit functions
+                if self.silent:
+                    signal.setitimer(signal.ITIMER_REAL, 0.01)
+                    time.sleep(3600)
+                return self is other
+
+            def __call__(self):
+                print("exit function")
+
+        def expired(signum, frame):
+            raise TimeoutError("no answer")
+
+        signal.signal(signal.SIGALRM, expired)
+        atexit.register(Remote())
+        graceexit.on_exit(lambda: print("closed"))
+        Remote.silent = True
+        sys.exit(3)
+    """).finish()
+    assert "TimeoutError: no answer" in lines
+    ours = [line for line in lines if line in ("closed", "exit function")]
+    assert (ours, status) == (["closed", "exit function"], 3)
+
+
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there a stuck thread hangs")
 def test_what_others_leave_to_the_unraisable_hook_is_still_printed(script):
     """Only the exception by which the main thread leaves the join is kept quiet."""

@@ -232,6 +232,25 @@ time.sleep(0.01)  # gevent makes its hub here, and a signal in the middle of tha
     assert (lines.count("closed"), code) == (1, status)
 
 
+@needs("gevent")
+def test_a_hub_of_gevent_that_a_signal_has_broken_does_not_keep_the_process_alive(script):
+    """It comes as gevent makes its hub: no greenlet runs then, and every wait raises at once."""
+    _, status = script(
+        """
+        import os, signal, time
+        import graceexit
+        from gevent import hub, monkey
+
+        hub.Hub.run = lambda self: os.kill(os.getpid(), signal.SIGTERM)
+        graceexit.on_exit(lambda: None)
+        monkey.patch_all()
+        time.sleep(0.01)
+        """,
+        env=UNMEASURED,
+    ).finish()
+    assert status == -SIGTERM
+
+
 @needs("ipykernel")
 @pytest.mark.parametrize("how", ["shutdown", "SIGTERM"])
 def test_ctrl_c_in_a_notebook_interrupts_a_cell_and_begins_no_exit(scenario, how):
