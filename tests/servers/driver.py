@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from servers.row import Row
 
 APPS = Path(__file__).parent / "apps"
+REAPED = Path(__file__).parents[1] / "programs" / "reaped.c"
 # Seconds. Whoever is not gone so long after the signal is not gone in good time; no server has lost
 # its patience by then, and killed it.
 GOOD_TIME = 25.0
@@ -165,8 +166,11 @@ class Server:
         self.reload = row.reload if column == "reload" and row.reload else Reload("")
         self.ready = re.compile(row.ready)
         folder.mkdir()
-        (folder / "touched.py").touch()  # a reloader sees that a file changes, not that it is new
+        # A reloader sees that a file changes, not that it is new, and some count in seconds.
+        (folder / "touched.py").touch()
+        os.utime(folder / "touched.py", (1, 1))
         places = {"PORT": str(free_port()), "BESIDE": str(free_port()), "DIR": str(folder)}
+        places["PYTHON"] = python_of(row)
         env = {name: fill(value, places) for name, value in row.env.items()}
 
         def start(words: str, **options: object) -> Program:
@@ -185,6 +189,7 @@ class Server:
                 "SAY_REAPED": "1",
                 "STRUCK": str(self.struck),
                 "PLAIN": "1" if plain else None,
+                "LD_PRELOAD": watcher(folder) if row.waits_in_c else None,
                 **env,
             },
             limit=LIMIT + self.reload.seconds,
@@ -325,6 +330,15 @@ def python_of(row: Row) -> str:
     if not python.exists():
         pytest.skip(f"there is no {python}; make test-servers makes it")
     return str(python)
+
+
+def watcher(folder: Path) -> str | None:
+    """Return what says how children end that C waits for; None where there is no compiler."""
+    if shutil.which("cc") is None:
+        return None
+    library = folder / "reaped.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, REAPED], check=True)
+    return str(library)
 
 
 def fill(text: str, places: dict[str, str]) -> str:

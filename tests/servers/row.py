@@ -79,7 +79,7 @@ class Row:
     Attributes:
         name: Its name in the table and in the names of the tests.
         command: What follows `python`. PORT becomes a free port, DIR a folder of the run's own,
-            BESIDE the port of what runs beside it.
+            BESIDE the port of what runs beside it, PYTHON the interpreter that has the server.
         ready: What is printed by, or about, each worker that can take requests: a regular
             expression, searched for in each line.
         needs: The distributions that it is made of, the server first; their versions are recorded,
@@ -95,6 +95,7 @@ class Row:
             None asks for a page.
         lone: Whether a worker that has ended is not replaced by another.
         restless: Whether main threads wake up all the time, and so notice every signal.
+        waits_in_c: Whether no Python waits for the workers, so that C has to say how they end.
         venv: The environment beside that of the tests which has it: its name ends in this.
         write: What the user has to write there.
         configure: What the user should configure there.
@@ -114,6 +115,7 @@ class Row:
     client: str | None = None
     lone: bool = False
     restless: bool = False
+    waits_in_c: bool = False
     venv: str = ""
     write: str = "nothing"
     configure: str = ""

@@ -105,6 +105,62 @@ def test_workers_of_dask_send_what_their_tasks_have_left_to_a_thread(run, tmp_pa
     assert scheduler.finish()[1] == 0
 
 
+SLOW_TO_LOAD_AND_TO_CLOSE = """
+import os
+import time
+from pathlib import Path
+
+import graceexit
+
+print("loading")
+while not Path("loaded").exists():
+    time.sleep(0.01)
+
+
+@graceexit.on_exit
+def close():
+    time.sleep(0.5)
+    print("closed", os.getpid())
+
+
+def application(environ, start_response):
+    start_response("204 No Content", [])
+    return []
+"""
+
+
+@pytest.mark.parametrize("moment", ["while it loads", "when it serves"])
+def test_uwsgi_lets_every_worker_clean_up_though_all_get_the_signal(program, tmp_path, moment):
+    """With 14_uwsgi a worker gets two signals, as by systemd, and neither cuts its items short."""
+    need("pyuwsgi")
+    (tmp_path / "application.py").write_text(SLOW_TO_LOAD_AND_TO_CLOSE, encoding="utf-8")
+    words = f"--processes 2 --http-socket 127.0.0.1:{free_port()} --module application"
+    run = ["-c", "import pyuwsgi; pyuwsgi.run()", "--ini", EXAMPLES / "14_uwsgi.ini"]
+    running = program(sys.executable, *run, *words.split(), cwd=tmp_path)
+    if moment == "when it serves":
+        (tmp_path / "loaded").touch()
+    # A hook is announced before it runs, so that the one before it has run.
+    last_hooks = {"master-start": 1}
+    last_hooks |= {"accepting": 2} if moment == "when it serves" else {}
+
+    def are_set():
+        """Return whether the signal finds the handlers of the recipe everywhere."""
+        text = "\n".join(running.lines)
+        return running.lines.count("loading") == 2 and all(
+            len(re.findall(rf"unix_signal:2 .*\({when}\)", text)) == count
+            for when, count in last_hooks.items()
+        )
+
+    assert running.read_until(are_set)
+    running.send_group(signal.SIGTERM)
+    (tmp_path / "loaded").touch()
+    _, status = running.finish()
+    text = "\n".join(running.lines)
+    workers = re.findall(r"spawned uWSGI worker \d \(pid: (\d+)", text)
+    assert sorted(re.findall(r"closed (\d+)", text)) == sorted(workers)
+    assert (len(workers), status) == (2, 0)
+
+
 def test_an_exit_function_of_somebody_else_runs_after_a_scheduler_and_an_exporter(program):
     """The job in progress ends first, then come the items, then exit functions; SIGTERM kills."""
     need("apscheduler", "prometheus_client")

@@ -14,5 +14,6 @@ ROWS = [
         workers=2,
         columns=("term", "worker", "group", "reload"),
         reload=Reload(signal.SIGUSR1),
+        waits_in_c=True,
     ),
 ]

@@ -1,5 +1,7 @@
 """hypercorn, uWSGI, and the development server of Flask."""
 
+import signal
+
 from servers.row import Reload, Row, fault
 
 CUT = fault(
@@ -10,15 +12,23 @@ CUT = fault(
     sometimes=True,
 )
 AT_ONCE = fault(
-    "its handler is C and ends a worker that is busy in the middle of the request",
+    "without the hooks uWSGI's handler ends a busy worker in the middle of the request, and then"
+    " leaves out the hooks of Python",
     "lost",
 )
 
 UWSGI = (
-    "-c 'import pyuwsgi; pyuwsgi.run()' --http-socket 127.0.0.1:PORT --master --processes 2"
-    " --lazy-apps --enable-threads --module service:wsgi"
+    "-c 'import pyuwsgi; pyuwsgi.run()' --http-socket 127.0.0.1:PORT --processes 2"
+    " --module service:wsgi"
 )
-UWSGI_READY = r"WSGI app 0 .* ready in"
+RECIPE = f"{UWSGI} --ini ../../../examples/14_uwsgi.ini"
+UWSGI_ROW = {
+    "ready": r"WSGI app 0 .* ready in",
+    "needs": ("pyuwsgi",),
+    "workers": 2,
+    "waits_in_c": True,
+}
+CONFIGURED = "`examples/14_uwsgi.ini`"
 
 ROWS = [
     *(
@@ -34,25 +44,36 @@ ROWS = [
         for workers in (1, 2)
     ),
     Row(
-        "uWSGI, with its options",
-        f"{UWSGI} --die-on-term --hook-master-start 'unix_signal:15 gracefully_kill_them_all'",
-        UWSGI_READY,
-        ("pyuwsgi",),
-        workers=2,
+        "uWSGI",
+        RECIPE,
         columns=("term", "worker", "group", "reload"),
-        reload=Reload("touch", "--touch-workers-reload DIR/touched.py"),
-        configure="`--enable-threads --lazy-apps --die-on-term`, and"
-        " `--hook-master-start 'unix_signal:15 gracefully_kill_them_all'`",
-        faults={"worker": AT_ONCE, "group": AT_ONCE},
+        reload=Reload(signal.SIGHUP, "--binary-path PYTHON"),
+        configure=f"{CONFIGURED}; for SIGHUP in a virtual environment `--binary-path` as well",
+        **UWSGI_ROW,
     ),
     Row(
-        "uWSGI, --die-on-term alone",
-        f"{UWSGI} --die-on-term",
-        UWSGI_READY,
-        ("pyuwsgi",),
-        workers=2,
-        columns=("term",),
-        faults={"term": AT_ONCE},
+        "uWSGI, --touch-workers-reload",
+        RECIPE,
+        columns=("reload",),
+        reload=Reload("touch", "--touch-workers-reload DIR/touched.py"),
+        configure=CONFIGURED,
+        **UWSGI_ROW,
+    ),
+    Row(
+        "uWSGI, --max-requests",
+        RECIPE,
+        columns=("reload",),
+        reload=Reload("max-requests", "--max-requests 1 --min-worker-lifetime 0", one=True),
+        configure=CONFIGURED,
+        **UWSGI_ROW,
+    ),
+    Row(
+        "uWSGI, --die-on-term instead of the hooks",
+        f"{UWSGI} --master --lazy-apps --enable-threads --die-on-term",
+        columns=("term", "worker"),
+        faults={"term": AT_ONCE, "worker": AT_ONCE},
+        configure=f"{CONFIGURED} instead",
+        **UWSGI_ROW,
     ),
     Row(
         "Flask's development server",
