@@ -34,6 +34,7 @@ WORDS = {
     "answer": DROPPED,
     "plain answer": f"{RIGHT}, {DROPPED} without graceexit",
     "status": "another status",
+    "plain status": f"{RIGHT} {DROPPED}, another status without graceexit",
 }
 HEAD = (
     "server",
@@ -83,8 +84,8 @@ def cell(row: Row, column: str, found: dict[str, Any], notes: list[str]) -> str:
     if fault.why not in notes:
         notes.append(fault.why)
     findings = fault.findings - {"plain hangs"} or fault.findings
-    if findings == {"answer"} and found[column]["finished"] and not fault.sometimes:
-        findings = {"plain answer"}
+    if findings <= {"answer", "status"} and not fault.sometimes:  # the other run is not right
+        findings = {"plain answer" if found[column]["finished"] else "plain status"}
     text = ", ".join(sorted(WORDS[one] for one in findings))
     if fault.sometimes:
         text = f"{RIGHT}, sometimes {text}"

@@ -18,7 +18,15 @@ DASK_WORKER = (
     "-m distributed.cli.dask_worker tcp://127.0.0.1:BESIDE --host 127.0.0.1 --nthreads 1"
     " --no-dashboard --local-directory DIR --preload on_dask"
 )
+CLUSTER = {
+    "needs": ("distributed",),
+    "ready": "^imported ",
+    "client": "",
+    "restless": True,
+    "env": {"DASK_TEMPORARY_DIRECTORY": "DIR"},
+}
 LEFT = "without graceexit SIGTERM kills the main process, and nobody tells the workers"
+WITH_IT = "without graceexit SIGTERM kills the main process, and its workers end with it"
 KILLED = "an exception that leaves Parallel, such as that of SIGTERM, has it kill its workers"
 OTHERS = fault("joblib kills its other workers when one has died", "killed", "items")
 PRESSED = fault(
@@ -42,6 +50,35 @@ ROWS = [
         f"{DASK_WORKER} --no-nanny",
         columns=("term", "group"),
         **DASK,
+    ),
+    Row(
+        "dask scheduler",
+        "-m distributed.cli.dask_scheduler --host 127.0.0.1 --port PORT --no-dashboard"
+        " --preload service",
+        "^imported ",
+        ("distributed",),
+        columns=("term", "group"),
+        env={"SCHEDULER": "tcp://127.0.0.1:PORT"},
+        client="to_scheduler.py",
+        restless=True,
+    ),
+    Row(
+        "dask LocalCluster, processes",
+        "on_local_cluster.py processes",
+        workers=3,
+        write='SIGINT ignored in workers: `preload=["08_dask"]`',
+        faults={
+            "term": fault(WITH_IT, "answer", "status"),
+            "worker": fault(WITH_IT, "status"),
+        },
+        **CLUSTER,
+    ),
+    Row(
+        "dask LocalCluster, threads",
+        "on_local_cluster.py threads",
+        columns=("term", "group"),
+        faults={"term": fault("without graceexit SIGTERM kills it during the task", "answer")},
+        **CLUSTER,
     ),
     Row(
         "joblib",
