@@ -165,7 +165,7 @@ def test_exit_functions_that_hang_get_five_seconds_once_an_item_was_left_behind(
     hanging.wait_for("holding")
     _, ended = hanging.finish()
     assert ended == status
-    assert EXIT_FUNCTIONS < time.monotonic() - began < 30
+    assert time.monotonic() - began > EXIT_FUNCTIONS
 
 
 def test_exit_functions_that_hang_after_a_signal_get_five_seconds(script):

@@ -214,10 +214,10 @@ def test_an_item_that_overruns_is_left_behind_with_its_stack(registry):
         ("nothing", "done"),
     ]
     for result in report.results[:2]:
-        assert 0.1 <= result.seconds < 5
+        assert 0.1 <= result.seconds < 5  # which it would have without a timeout of its own
         assert "release.wait()" in result.stack
         assert re.fullmatch(r".*test_registry\.py:\d+", result.where)
-        assert "overran: left behind after 0.1" in str(result)
+        assert f"overran: left behind after {result.seconds:.3g} s" in str(result)
     release.set()
     thread.join()
 
@@ -388,6 +388,15 @@ def test_an_item_that_has_begun_before_the_signal_has_half_of_what_is_left_then(
     looks.clear()
     run.go(deadline=10.2)
     assert [how for _, how, *_ in run.outcomes] == ["done"]
+
+
+def test_an_item_has_half_of_what_is_left_or_its_timeout_if_that_is_less():
+    """What is left counts from its begin, or from when that became known."""
+    run = Run({}, print, clock=lambda: 10.0)
+    assert run._end(5.0, None) == float("inf")
+    run.go(deadline=18.0)
+    ends = [run._end(*item) for item in [(10.0, None), (14.0, 60.0), (14.0, 0.5), (5.0, None)]]
+    assert ends == [14.0, 16.0, 14.5, 14.0]
 
 
 def test_a_run_that_was_interrupted_and_has_ended_by_itself_is_over(registry):

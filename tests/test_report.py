@@ -27,12 +27,13 @@ def registry():
 def stuck_logging():
     """Have a handler of the logger `graceexit` wait for the event that this returns."""
     over = threading.Event()
-    over.messages = []
+    over.messages, over.gone_on = [], False
 
     class Stuck(logging.Handler):
         def emit(self, record):
             over.messages.append(record.getMessage())
             over.wait(60)
+            over.gone_on = True
 
     logger, handler = logging.getLogger("graceexit"), Stuck()
     logger.addHandler(handler)
@@ -85,7 +86,8 @@ def test_an_empty_report_says_so():
 def test_a_result_says_what_happened(registry):
     """With the traceback of what it raised, which begins in the user's code."""
     registry.register(break_down)
-    [result] = registry.run().results
+    report = registry.run()
+    [result] = report.results
     here = f"{__file__}:{break_down.__code__.co_firstlineno}"
     first, *trace, last = str(result).splitlines()
     assert first == f"callback break_down ({here}) failed:"
@@ -93,7 +95,7 @@ def test_a_result_says_what_happened(registry):
     assert "_runner" not in "".join(trace)
     assert last == "OSError: [Errno 28] the disk is full"
     assert (result.outcome, result.kind, result.where) == ("failed", "callback", here)
-    assert 0 <= result.seconds < 5
+    assert 0 <= result.seconds <= report.seconds
     assert type(result.error) is OSError
 
 
@@ -193,13 +195,13 @@ def test_percent_signs_are_said_as_they_are(caplog):
 def test_lines_reach_stderr_when_logging_is_stuck(capfd, stuck_logging):
     """The caller waits no longer than it said; INFO is not worth that."""
     log = Log()
-    begun = time.monotonic()
     log.post(logging.WARNING, "first")
     log.post(logging.INFO, "unimportant")
     log.post(logging.ERROR, "second")
-    assert time.monotonic() - begun < 5
+    begun = time.monotonic()
     log.flush(0.1)
-    assert 0.1 <= time.monotonic() - begun < 5
+    assert time.monotonic() - begun >= 0.1
+    assert not stuck_logging.gone_on
     assert capfd.readouterr().err == "first\nsecond\n"
     stuck_logging.set()
     assert log._speaking.acquire(timeout=10)  # its thread is gone, and no later test hears of it
@@ -282,6 +284,6 @@ def test_nobody_waits_longer_than_he_said():
     over = threading.Event()
     begun = time.monotonic()
     within(0.1, over.wait)
-    assert 0.1 <= time.monotonic() - begun < 5
+    assert time.monotonic() - begun >= 0.1
     over.set()
     within(60, lambda: None)
