@@ -146,8 +146,14 @@ def test_nothing_runs_where_nobody_is_asked(stubborn, what, signum, status):
     assert worker.finish() == ([], status)
 
 
-def test_what_was_printed_goes_out_before_the_death(scenario):
-    """The death by a signal flushes nothing by itself; what is in the buffers is not lost."""
-    worker = scenario("buffered", "SIGTERM", env={"PYTHONUNBUFFERED": None, "PYTHONPATH": None})
+@pytest.mark.parametrize("again", [[], ["again"]])
+def test_what_was_printed_goes_out_before_the_death(scenario, again):
+    """
+    The death by a signal flushes nothing by itself; what is in the buffers is not lost.
+
+    Nor is it where a server sends itself the signal again.
+    """
+    env = {"PYTHONUNBUFFERED": None, "PYTHONPATH": None}
+    worker = scenario("buffered", "SIGTERM", *again, env=env)
     lines, status = worker.finish()
     assert (steps(lines), status) == (["serving", "closed"], -signal.SIGTERM)

@@ -788,6 +788,19 @@ def test_the_first_signal_is_the_one_that_is_told():
     assert (process.exiting.is_set(), process.exiting.signum) == (True, SIGTERM)
 
 
+def test_ctrl_c_counts_from_the_press_before_and_no_more_once_it_ends_the_process(monkeypatch):
+    """Two within half a second are one, and a third does not begin the death anew."""
+    monkeypatch.setattr("graceexit._signals.die", lambda signum: died.append(now[0]))
+    died = []
+    now = [100.0]
+    ending = Exit(Process(), clock=lambda: now[0])
+    ending.end_by = lambda signum, frame: None
+    ending._waiting = True
+    for now[0] in (100.0, 100.4, 100.6, 102.0):
+        ending.interrupt(SIGINT, None)
+    assert died == [100.6]
+
+
 def test_the_grace_counts_from_the_first_sign_of_the_end(monkeypatch):
     """The end of the main thread, which has taken some of it to unwind, begins no new one."""
     monkeypatch.setattr("graceexit._exit.faulthandler", None)

@@ -7,8 +7,13 @@ import time
 
 import graceexit
 
+name, *again = sys.argv[1:]
+signum = getattr(signal, name)
 graceexit.on_exit(lambda: print("closed"))
 print("serving")
-os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+if again:  # as a server does that has drained
+    signal.signal(signum, signal.SIG_DFL)
+    signal.raise_signal(signum)
+os.kill(os.getpid(), signum)
 while True:
     time.sleep(0.01)
