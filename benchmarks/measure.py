@@ -110,32 +110,38 @@ def run(new, number):
     return mean
 
 
-def steps(new, number):
-    """Return the seconds for an item of each step, and how many of them the collector took."""
+def steps(new, number, cold=""):
+    """
+    Return the seconds for an item of each step, and how many of them the collector took.
+
+    With *cold*, the processor's caches have been filled with something else before each step.
+    """
     functions = callbacks(number)
     names = ("register", "unregister", "run")
     shares = dict(zip(names, (number, number / 2, number / 2), strict=True))
     total = dict.fromkeys([*names, *(f"{name}, collector" for name in names)], 0.0)
     clock, collecting = time.perf_counter_ns, [0]
+    other = bytes(64 << 20 if cold else 0)  # more than a cache holds
 
     def note(phase, _):
         collecting[0] += clock() if phase == "stop" else -clock()
+
+    def step(name, action, *arguments):
+        other.count(1)
+        begun, collected = clock(), collecting[0]
+        result = action(*arguments)
+        total[name] += (clock() - begun) / shares[name]
+        total[f"{name}, collector"] += (collecting[0] - collected) / shares[name]
+        return result
 
     gc.callbacks.append(note)
     times, until = 0, time.monotonic() + 1
     while times < 20_000 // number + 2 and (times < 1 or time.monotonic() < until):
         way = new()
-        stamps = [(clock(), collecting[0])]
-        handles = way.register_all(functions)
-        stamps.append((clock(), collecting[0]))
-        way.unregister_all(handles[::2])
-        stamps.append((clock(), collecting[0]))
-        way.run()
-        stamps.append((clock(), collecting[0]))
+        handles = step("register", way.register_all, functions)
+        step("unregister", way.unregister_all, handles[::2])
+        step("run", way.run)
         times += 1
-        for name, before, after in zip(names, stamps, stamps[1:], strict=False):
-            total[name] += (after[0] - before[0]) / shares[name]
-            total[f"{name}, collector"] += (after[1] - before[1]) / shares[name]
         gc.collect()
     return {name: nanoseconds / times / 1e9 for name, nanoseconds in total.items()}
 

@@ -86,7 +86,7 @@ def spread(samples, unit):
 
 
 def figures(results):
-    """Return the table of what is to be reached."""
+    """Return the table of what is to be reached, and why something is not."""
     rows = [("what", "to reach", "measured", "reached", "floor")]
     for row in results["rows"].values():
         if not row["figures"]:
@@ -100,7 +100,13 @@ def figures(results):
                 value += f" ({shown(one['low'], unit)} to {shown(one['high'], unit)})"
             floor = f"{shown(one['floor'], unit)}: {one['floor_is']}" if one["floor_is"] else ""
             rows.append((one["what"], limit, value, "yes" if one["reached"] else "**no**", floor))
-    return table(rows)
+    missed = [
+        f"* {one['what']}: {one['why'] or 'it is not known why'}."
+        for row in results["rows"].values()
+        for one in row["figures"]
+        if not one["reached"]
+    ]
+    return "\n\n".join([table(rows), *(["Not reached:\n" + "\n".join(missed)] if missed else [])])
 
 
 def beside(results):

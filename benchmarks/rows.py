@@ -32,6 +32,14 @@ A_ROW = 60.0  # seconds, after which a row begins no more rounds
 NO_LIST = "has no list of what is to be run"
 ONE_CALLBACK = "takes one shutdown_callback, for an asyncio loop that it runs itself"
 NO_TIMEOUT = "runs on the main thread, without a timeout"
+COLLECTOR = (
+    "Python's collector goes through all objects again whenever there are a quarter more of them,"
+    " and an item is an object; the next line is without its share"
+)
+CACHES = (
+    "a million items do not fit into the caches of the processor, a thousand do; the next line"
+    " compares with a thousand that are not there either"
+)
 NO_THREADS = "has no threads to stop: a function stops and joins one after the other"
 
 
@@ -41,7 +49,7 @@ class Figure:
     One number that is to be reached.
 
     It is the median with its quartiles (or the worst, without). `most` or `least` is to be reached,
-    and `floor` is the same number for what sets the limit.
+    `floor` is the same number for what sets the limit, and `why` says why it may not be reached.
     """
 
     what: str
@@ -53,6 +61,7 @@ class Figure:
     least: float | None = None
     floor: float | None = None
     floor_is: str = ""
+    why: str = ""
 
     @property
     def reached(self):
@@ -250,7 +259,8 @@ def growing(bench):
         f"{sizes[-1]:,} items against 1,000",
         "s",
         "the cost of one item in each step, for different callbacks, and how much of it is the"
-        " collector's. Where a size would take more than ten seconds, a way stops",
+        " collector's. Where a size would take more than ten seconds, a way stops; cold: what the"
+        " step needs has left the processor's caches",
     )
     row.cannot = {
         "ExitStack": "cannot unregister",
@@ -262,8 +272,14 @@ def growing(bench):
     ways = [*always, "atexit", "weakref.finalize", "pyterminate", "safe-exit", "multiexit"]
 
     def sample(way):
-        steps = measured("steps", way, size)
-        return {f"{step} of {size:,}": value for step, value in steps.items()}
+        samples = {"": measured("steps", way, size)}
+        if way in always and size == sizes[0]:
+            samples[", cold"] = measured("steps", way, size, "cold")
+        return {
+            f"{step}{cold} of {size:,}": value
+            for cold, steps in samples.items()
+            for step, value in steps.items()
+        }
 
     def seconds(way, size):
         steps = [row.series[way][f"{step} of {size:,}"][-1] for step in ("unregister", "run")]
@@ -282,22 +298,25 @@ def growing(bench):
             going = always + [way for way in others if expected(way, size, before) < 10]
             before = size
 
-    def growth(way, step, *, collector=True):
-        costs = []
-        for size in (sizes[-1], sizes[0]):
-            whole = row.series[way][f"{step} of {size:,}"]
-            gc = row.series[way][f"{step}, collector of {size:,}"]
-            costs.append([a - b * (not collector) for a, b in zip(whole, gc, strict=True)])
-        return ratios(*costs)
+    def costs(way, step, size, *, collector, cold):
+        series = row.series[way]
+        whole = series[f"{step}{cold} of {size:,}"]
+        if collector:
+            return whole
+        share = series[f"{step}, collector{cold} of {size:,}"]
+        return [one - other for one, other in zip(whole, share, strict=True)]
 
-    whole, rest = {"collector": True}, {"collector": False}
-    for step, part in (
-        ("register", whole),
-        ("register", rest),
-        ("unregister", whole),
-        ("run", whole),
+    def growth(way, step, *, collector=True, cold=""):
+        many = costs(way, step, sizes[-1], collector=collector, cold="")
+        return ratios(many, costs(way, step, sizes[0], collector=collector, cold=cold))
+
+    for step, less, part, why in (
+        ("register", "", {}, COLLECTOR),
+        ("register", ", less what the collector takes", {"collector": False}, ""),
+        ("unregister", "", {}, CACHES),
+        ("unregister", " that has left the caches", {"cold": ", cold"}, ""),
+        ("run", "", {}, ""),
     ):
-        less = "" if part is whole else ", less what the collector takes"
         row.reach(
             f"{step} one of {sizes[-1]:,}, over one of 1,000{less}",
             growth(OURS, step, **part),
@@ -305,6 +324,7 @@ def growing(bench):
             most=1.5,
             floor=statistics.median(growth("plain loop", step, **part)),
             floor_is="plain objects in a dict, the same steps",
+            why=why,
         )
     return row
 
