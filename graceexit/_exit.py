@@ -163,8 +163,8 @@ class Exit:
 
     def leave(self, *_: object) -> None:
         """Make the main thread leave the join, if that is asked for."""
-        too_early = not self._begun or self._in_hook or self._registry._is_running()
-        if self._leaving and not too_early and not self._exit_functions.is_set():
+        joining = self._begun and not self._in_hook and not self._exit_functions.is_set()
+        if self._leaving and joining:
             hide(_signals.Leave)
             raise _signals.Leave
 
@@ -435,7 +435,6 @@ class Exit:
     def _die(self, signum: int) -> None:
         """Die of *signum*, after what was printed has gone out."""
         try:
-            _signals.ignore_interrupt()
             self._last_words("")
             if not _signals.is_main_thread():
                 # Within a second, for the lock of the imports may be taken for ever.

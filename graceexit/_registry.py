@@ -35,8 +35,8 @@ class Registry:
     An ordered collection of things that must end, for a part of a program or for a test.
 
     The functions of the module work on the one that belongs to the process. A registry of your own
-    runs when you call `run` or leave its `with` block; it has nothing to do with signals, with the
-    end of the process or with forks.
+    runs when you call `run` or leave its `with` block, which raises nothing where an item failed;
+    it has nothing to do with signals, with the end of the process or with forks.
 
     All methods are safe from any thread, and `register` and `unregister` also from items and
     finalizers. Only `run` waits.
@@ -56,7 +56,6 @@ class Registry:
         self._run: Run | None = None
         # Guards `_run`: held by the thread that watches it, which a signal may make begin again.
         self._turn = threading.RLock()
-        self._watchers = 0  # how often it is held
         self._left: list[Item] = []  # what was left behind
         self._log: Log | None = None
         self._told = False  # it was said that no thread can be started
@@ -115,7 +114,7 @@ class Registry:
 
         Raises:
             TypeError: An argument is of the wrong kind.
-            ValueError: The timeout is not above zero.
+            ValueError: The timeout is not above zero, or GRACEEXIT_GRACE gives no seconds.
         """
         item = Item(subject, stop, timeout, order, name, each_process)
         if item.stop is not None and len(self._items) >= self._sweep_at:
@@ -183,7 +182,7 @@ class Registry:
         """
         if isinstance(item, Item):
             return self._items.pop(item, False)
-        if not callable(item) and not hasattr(item, "join"):
+        if not callable(item) and not hasattr(item, "is_alive"):
             raise TypeError(f"expected an Item, a thread or a callback; got {item!r}")
         forgotten = False
         for known in list(self._items):
@@ -221,14 +220,11 @@ class Registry:
             # between.
             if (run := self._run) is None or run.is_over():
                 run = self._run = Run(self._items, self._tell)
-            self._watchers += 1
             try:
                 run.go(before, deadline)
             except BaseException:
                 run.interrupted = True
                 raise
-            finally:
-                self._watchers -= 1
             if run.inline and run.outcomes and not self._told:
                 self._told = True
                 self._say(
@@ -246,10 +242,6 @@ class Registry:
     def _known(self) -> "list[Item]":
         """Return the items that are waiting to be run, are being run, or were left behind."""
         return [*self._items, *self._in_progress(), *self._left]
-
-    def _is_running(self) -> bool:
-        """Return whether somebody is running the items at this moment."""
-        return self._watchers > 0
 
     def _forget_ended(self) -> None:
         """Drop the threads that are over, so that a million of short-lived ones do not pile up."""

@@ -24,7 +24,7 @@ import os
 import signal
 import sys
 import time
-from signal import SIG_DFL, SIG_IGN, SIGINT, getsignal
+from signal import SIG_DFL, SIGINT, getsignal
 from signal import raise_signal as real_raise_signal
 from threading import main_thread
 
@@ -171,11 +171,6 @@ def set_handler(signum: int, handler: "Any") -> bool:
     except (ValueError, OSError):
         return False
     return True
-
-
-def ignore_interrupt() -> None:
-    """Ignore Ctrl-C from now on: the process is about to die, and KeyboardInterrupt would not."""
-    set_handler(SIGINT, SIG_IGN)
 
 
 def is_main_thread() -> bool:
