@@ -36,6 +36,11 @@ uninstall: _Final = own.uninstall
 shutdown: _Final = own.shutdown
 
 
+def __dir__() -> list[str]:
+    """Return the names, with those that are not imported yet."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
     """Import what is needed at the exit only when somebody asks for it."""
     if name in ("Report", "Result"):

@@ -6,7 +6,6 @@ Both are one class, for they share all but the verb. A thread is recognised by w
 threads here, and so is a class of the user's own.
 """
 
-import threading
 from threading import TIMEOUT_MAX, Thread
 
 TYPE_CHECKING = False
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
         def set(self) -> object: ...
 
 
+NOBODYS = ("threading", "multiprocessing.process")  # the modules of a `run` that is everybody's
 NEVER = float("inf")  # a time, or an order, that does not come
 
 
@@ -185,7 +185,8 @@ def function_of(subject: "Any") -> "Any":
 
 def place(subject: "Any") -> str:
     """Return where the code of *subject* is, as file:line; "" if that is not known."""
-    code = getattr(function_of(subject), "__code__", None)
-    if code is None or code.co_filename == threading.__file__:
+    function = function_of(subject)
+    code = getattr(function, "__code__", None)
+    if code is None or getattr(function, "__module__", None) in NOBODYS:
         return ""
     return f"{code.co_filename}:{code.co_firstlineno}"

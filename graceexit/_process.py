@@ -68,8 +68,9 @@ class Process:
         be set; there the hooks do the work.
 
         Args:
-            grace: Seconds after which the process is gone, whatever hangs, counted from the signal.
-                None, the default unless the variable GRACEEXIT_GRACE gives them, for no limit.
+            grace: Seconds after which the process is gone, whatever hangs, counted from when the
+                signal is noticed, else from the end of the main thread. None, the default unless
+                the variable GRACEEXIT_GRACE gives them, for no limit.
             linger: Seconds (5.0) that items wait for the rest of the program once the process is
                 being ended; zero for not at all, None for no limit.
             signals: What ends the process: SIGTERM and SIGINT, on Windows SIGBREAK too.
@@ -127,8 +128,9 @@ class Process:
         Put back what `install` has changed: handlers, `signal.raise_signal`, hooks and settings.
 
         For test suites and notebooks; call it on the main thread. A handler that somebody has gone
-        in front of only passes the signal on from now. Items stay registered, and the next
-        `register` or `install` installs anew. A second call changes nothing.
+        in front of only passes the signal on from now, and a hook that stays does nothing. Items
+        stay registered, but nothing runs them at the end until the next `register` or `install`
+        installs anew. A second call changes nothing.
         """
         self.handlers.uninstall()
         if self.exit is not None:

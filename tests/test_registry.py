@@ -120,6 +120,8 @@ def test_unregister_forgets_an_item_or_every_registration_of_a_subject(registry)
     assert len(registry) == 0
     with pytest.raises(TypeError, match="expected an Item, a thread or a callback; got 7"):
         registry.unregister(7)
+    with pytest.raises(TypeError, match="expected an Item, a thread or a callback; got 'join'"):
+        registry.unregister("join")
 
 
 def test_bound_methods_are_equal_and_whoever_cannot_be_compared_is_not(registry):
@@ -593,6 +595,7 @@ def test_an_item_is_named_by_its_name_its_thread_or_its_function(registry):
             registry.register(named, stop=nothing),
             registry.register(threading.Thread(target=nothing, name="t"), stop=nothing),
             registry.register(IDLE, stop=nothing),
+            registry.register(multiprocessing.Process(name="p"), stop=nothing),
         )
     ] == [
         ("nothing", "callback", line(nothing)),
@@ -604,6 +607,7 @@ def test_an_item_is_named_by_its_name_its_thread_or_its_function(registry):
         ("flusher", "thread", line(Named.run)),
         ("t", "thread", line(nothing)),
         ("idle", "thread", ""),
+        ("p", "thread", ""),
     ]
     assert repr(registry.register(nothing)) == (
         f"<graceexit.Item callback nothing {line(nothing)}>"
