@@ -30,6 +30,10 @@ BESIDE = {
 }
 COLUMNS = [OURS, "atexit", "weakref.finalize", "ExitStack", "executor", "thread each"]
 COLUMNS += PEERS
+LEGEND = (
+    "To reach: the goal, set before anything was measured. Floor: the least that plain Python takes"
+    " for the same."
+)
 PLOTS = {
     "costs": "What an import, a registration and a run cost",
     "growth": "The cost of one item, for up to a million items",
@@ -149,7 +153,7 @@ def text(results):
     """Return all of it."""
     parts = ["# Benchmarks", conditions(results["head"])]
     parts.append("Medians, with their quartiles. Each way took its turn in every round.")
-    parts.append(figures(results))
+    parts += [LEGEND, figures(results)]
     if BESIDE.keys() & results["rows"].keys():
         parts.append(beside(results))
     parts += map(details, results["rows"].values())
@@ -158,9 +162,9 @@ def text(results):
 
 def readme_part(results):
     """Return what the README shows."""
-    parts = [BEGIN, conditions(results["head"]), figures(results)]
+    parts = [BEGIN, conditions(results["head"]), LEGEND, figures(results)]
     parts.append(
-        "The same in other ways: `-` is what one cannot do."
+        "The same in other ways; `-`: that one cannot do it."
         " [All numbers, with their spread and the reasons](benchmarks/RESULTS.md)."
     )
     parts.append(beside(results))

@@ -40,6 +40,14 @@ CACHES = (
     "a million items do not fit into the caches of the processor, a thousand do; the next line"
     " compares with a thousand that are not there either"
 )
+# Which step of growing() is compared, less what, and why it may not be reached.
+GROWTH = [
+    ("register", "", {}, COLLECTOR),
+    ("register", ", less what the collector takes", {"collector": False}, ""),
+    ("unregister", "", {}, CACHES),
+    ("unregister", " that has left the caches", {"cold": ", cold"}, ""),
+    ("run", "", {}, ""),
+]
 NO_THREADS = "has no threads to stop: a function stops and joins one after the other"
 
 
@@ -252,6 +260,19 @@ def remembering(bench):
     return row
 
 
+def growth(series, step, sizes, *, collector=True, cold=""):
+    """Return what a step costs for most items over what it costs for few."""
+
+    def costs(size, cold):
+        whole = series[f"{step}{cold} of {size:,}"]
+        if collector:
+            return whole
+        share = series[f"{step}, collector{cold} of {size:,}"]
+        return [one - other for one, other in zip(whole, share, strict=True)]
+
+    return ratios(costs(sizes[-1], ""), costs(sizes[0], cold))
+
+
 def growing(bench):
     """Register up to a million callbacks, unregister every other one, run the rest."""
     sizes = [1000, 4000] if bench.quick else [1000, 10_000, 100_000, 1_000_000]
@@ -298,31 +319,13 @@ def growing(bench):
             going = always + [way for way in others if expected(way, size, before) < 10]
             before = size
 
-    def costs(way, step, size, *, collector, cold):
-        series = row.series[way]
-        whole = series[f"{step}{cold} of {size:,}"]
-        if collector:
-            return whole
-        share = series[f"{step}, collector{cold} of {size:,}"]
-        return [one - other for one, other in zip(whole, share, strict=True)]
-
-    def growth(way, step, *, collector=True, cold=""):
-        many = costs(way, step, sizes[-1], collector=collector, cold="")
-        return ratios(many, costs(way, step, sizes[0], collector=collector, cold=cold))
-
-    for step, less, part, why in (
-        ("register", "", {}, COLLECTOR),
-        ("register", ", less what the collector takes", {"collector": False}, ""),
-        ("unregister", "", {}, CACHES),
-        ("unregister", " that has left the caches", {"cold": ", cold"}, ""),
-        ("run", "", {}, ""),
-    ):
+    for step, less, part, why in GROWTH:
         row.reach(
             f"{step} one of {sizes[-1]:,}, over one of 1,000{less}",
-            growth(OURS, step, **part),
+            growth(row.series[OURS], step, sizes, **part),
             unit="x",
             most=1.5,
-            floor=statistics.median(growth("plain loop", step, **part)),
+            floor=statistics.median(growth(row.series["plain loop"], step, sizes, **part)),
             floor_is="plain objects in a dict, the same steps",
             why=why,
         )
@@ -356,7 +359,7 @@ def running(bench):
         floor_is="a loop that takes it out of a dict and calls it",
     )
     each = row.series["thread each"]["run"]
-    row.reach("a thread for it instead", ratios(each, ours), unit="x", least=100)
+    row.reach("a thread for each callback, over that", ratios(each, ours), unit="x", least=100)
     return row
 
 
@@ -407,7 +410,7 @@ def overrunning(bench):
         floor_is=is_floor,
     )
     row.reach(
-        f"the worst of {len(ours)}",
+        f"lateness of a timeout, the worst of {len(ours)}",
         ours,
         worst=True,
         most=20e-3,
