@@ -4,7 +4,8 @@ gunicorn: jobs that requests have left to a thread pool finish, and then the con
 gunicorn --workers 2 --worker-class gthread --threads 4 04_gunicorn:app
 
 Python lets a pool finish what it has been given. graceexit waits for that, `linger` seconds at
-most, before it closes what the jobs use, and no job can keep the worker for ever.
+most, before it closes what the jobs use. A job that takes longer goes on without it, until gunicorn
+kills the worker (`graceful_timeout`).
 """
 
 import time

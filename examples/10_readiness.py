@@ -1,15 +1,16 @@
-"""Early notice: what must know of SIGTERM while the server drains (granian, gunicorn, uvicorn)."""
+"""Early notice; run it by uvicorn, granian --interface asgi, or gunicorn --worker-class asgi."""
 
 import asyncio
-import contextlib
+from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Route
 
 import graceexit
 
 
-@contextlib.asynccontextmanager
+@asynccontextmanager
 async def lifespan(app):
     """Go in front of the handler that the server has set since it imported this module."""
     graceexit.install()
@@ -22,18 +23,15 @@ async def ready(request):
 
 
 async def events(request):
-    """Answer with a stream of events."""
+    """Answer with an event a second; if this did not end, the server would wait for it."""
+
+    async def ticks():
+        while not graceexit.exiting.is_set():
+            yield "data: tick\n\n"
+            await asyncio.sleep(1)
+        yield "event: moved\ndata: connect again\n\n"
+
     return StreamingResponse(ticks(), media_type="text/event-stream")
 
 
-async def ticks():
-    """Send an event a second; if this did not end, the server would wait for it."""
-    while not graceexit.exiting.is_set():
-        yield "data: tick\n\n"
-        await asyncio.sleep(1)
-    yield "event: moved\ndata: connect again\n\n"
-
-
-app = Starlette(lifespan=lifespan)
-app.add_route("/ready", ready)
-app.add_route("/events", events)
+app = Starlette(routes=[Route("/ready", ready), Route("/events", events)], lifespan=lifespan)

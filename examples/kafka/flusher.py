@@ -12,7 +12,7 @@ thread.start()
 graceexit.register(thread, stop=stop, timeout=5)
 
 
-@graceexit.on_exit
+@graceexit.on_exit(timeout=6)
 def close_producer() -> None:
     """Close the client, once the thread that uses it is gone."""
     producer.close(timeout=5)
