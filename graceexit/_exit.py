@@ -62,10 +62,12 @@ SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
 # multiple of it: faulthandler may crash where a thread runs as it prints the stacks.
 LOOK = 0.77
 ATTEMPTS = 5  # so often the exit tries to begin, each time after a handler has raised
-PRESSES = 100  # so often a handler may raise while the exit function waits for the ender
+# So often what the exit function waits for may raise: a handler, each time that it is called, or a
+# broken hub of gevent, at once and for ever, which takes a second to do it so often.
+RAISES = 100_000
 LEAVING = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
-RESERVE = 0.5  # seconds of the grace that items leave for saying what happened, and for the death
+RESERVE = 0.5  # seconds of the grace that are left for saying what happened, and for the death
 FLUSHING = 1.0  # seconds for the log, and for the standard streams
 
 
@@ -193,8 +195,10 @@ class Exit:
         self._in_hook = True
         try:
             self._begin()
-            # A child that was interrupted in its hooks may come here twice.
-            if self._has_ender and self._waiter is None:
+            # If it did not come to begin, there is to be an ender all the same. A child that was
+            # interrupted in its hooks may come here twice.
+            wanted = self._has_ender or not self._begun
+            if wanted and self._start_ender() and self._waiter is None:
                 self._waiter = threading.Thread(target=self._accompany, name="graceexit")
                 self._waiter.daemon = False
                 if not self._try_to_start(self._waiter) and in_child():
@@ -258,8 +262,9 @@ class Exit:
     def _take_out_of_the_join(self) -> None:
         """Have Python up to 3.12 not wait for the threads that the ender waits for."""
         locks: set[object] = getattr(threading, "_shutdown_locks", set())
-        for item in list(self._registry._items):
-            lock = getattr(item.subject, "_tstate_lock", None)
+        for item in list(self._registry._items) if locks else ():
+            # A callback may be anything, also something of which every attribute raises.
+            lock = None if item.stop is None else getattr(item.subject, "_tstate_lock", None)
             if lock in locks:  # pragma: no cover - up to 3.12
                 locks.discard(lock)
                 self._taken_out.add(id(item.subject))
@@ -294,20 +299,21 @@ class Exit:
         self._begin()
         self._bell.ring()
         raised = 0
-        while self._has_ender and not self._over.is_set() and raised < PRESSES:
+        while raised < RAISES:
             try:
                 self._process.handlers.take_over(self)  # Ctrl-C is ours, if it is not yet
-                self._over.wait()
-            except BaseException:
-                raised += 1  # somebody's handler has, and nothing is left to unwind
-        self._waiting = False
-        try:
-            if self._registry:
-                self._run()
-            if self._inline:
-                self._say_end()
-        except BaseException as error:
-            self._say_error(error)
+                if self._has_ender:
+                    self._over.wait()
+                self._waiting = False
+                if self._registry or self._registry._run:  # some left, or a run that was cut
+                    self._run()
+                if self._inline:
+                    self._say_end()
+                break
+            except BaseException as error:  # somebody's handler, and nothing is left to unwind
+                raised += 1
+                if raised == RAISES:
+                    self._say_error(error)
         if self._our_signal is not None:
             try:
                 atexit.unregister(self._process.at_exit)
@@ -411,7 +417,8 @@ class Exit:
             self._exit_functions.wait(0.05)
         # Exit functions may wait for ever for what a thread holds that was left behind.
         must_end = self._our_signal is not None or self._registry._left
-        if must_end and not self._finished.wait(EXIT_FUNCTIONS):
+        left = NEVER if (limit := self._limit()) is None else limit - self._clock()
+        if must_end and not self._finished.wait(min(EXIT_FUNCTIONS, left)):
             self._end_now()
 
     def _until_leaving(self) -> float:
@@ -445,10 +452,13 @@ class Exit:
     # Running, and saying so.
 
     def _run(self, before: float = NEVER) -> None:
-        deadline, grace = self._deadline, self._process.grace
-        if deadline is not None and grace is not None:
-            deadline -= min(grace / 10, RESERVE)
-        self._outcomes = self._registry._advance(before, deadline)
+        self._outcomes = self._registry._advance(before, self._limit())
+
+    def _limit(self) -> float | None:
+        """Return when everything has to be over, under grace."""
+        if self._deadline is None or self._process.grace is None:
+            return None
+        return self._deadline - min(self._process.grace / 10, RESERVE)
 
     def _say_begin(self) -> None:
         self._said_at = self._clock()

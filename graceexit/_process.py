@@ -120,7 +120,10 @@ class Process:
 
     def be_first(self) -> None:
         """Be the exit function that was registered last, for that one runs first."""
-        atexit.unregister(self.at_exit)
+        try:
+            atexit.unregister(self.at_exit)
+        except Exception:  # noqa: S110
+            pass  # it compares ours with those of others; to be called twice does no harm
         atexit.register(self.at_exit)
 
     def uninstall(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import threading
@@ -429,6 +430,63 @@ def test_a_handler_that_raises_does_not_cut_the_waiting_short(script):
     assert (steps(lines), status) == (["closed"], 0)
 
 
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender")
+def test_the_exit_function_waits_until_the_ender_has_said_everything(script):
+    """Without the hook it is what begins the exit, and no thread is joined after it."""
+    lines, status = script("""
+        import logging, threading, time
+
+        del threading._register_atexit
+        import graceexit
+
+        class Slow(logging.Handler):
+            def emit(self, record):
+                time.sleep(0.2)
+                print(record.getMessage())
+
+        logger = logging.getLogger("graceexit")
+        logger.addHandler(Slow())
+        logger.setLevel(logging.INFO)
+        graceexit.on_exit(lambda: None)
+    """).finish()
+    assert lines[0] == "exit because of the end of the program: 1 to run"
+    assert re.fullmatch(r"exit: 1 done in 0\.\d\d s", lines[1])
+    assert (len(lines), status) == (2, 0)
+
+
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there the item itself is interrupted")
+def test_a_handler_that_raises_does_not_cut_the_run_of_the_exit_function_short(script):
+    """It runs what a thread has registered after the ender had done its work."""
+    late = script("""
+        import signal, sys, threading, time
+        import graceexit
+
+        def handler(signum, frame):
+            raise ValueError("in a handler")
+
+        def job():
+            closed.wait()
+            while not graceexit._process.own.exit._over.is_set():
+                time.sleep(0.01)
+            graceexit.on_exit(lambda: (print("begun"), time.sleep(1), print("registered late")))
+
+        closed = threading.Event()
+        signal.signal(signal.SIGUSR1, handler)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
+        graceexit.install(linger=0.2)
+        graceexit.on_exit(closed.set)
+        threading.Thread(target=job).start()
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    late.wait_for("ready")
+    late.send(SIGTERM)
+    late.wait_for("begun")
+    late.send(signal.SIGUSR1)
+    assert late.finish() == (["registered late"], 4)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGURG"), reason="needs SIGURG")
 def test_somebody_elses_sigurg_changes_nothing(script):
     """It makes the main thread leave a join only when the ender wants it to."""
@@ -517,18 +575,19 @@ def test_a_handler_that_raises_as_the_exit_begins_keeps_no_thread_from_being_sto
     assert (steps(lines)[-1], status) == ("stopped", 3)
 
 
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there nobody else can stop the thread")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an alarm")
 def test_an_exit_that_a_signal_interrupts_whenever_it_begins_is_not_begun_for_ever(script):
     """The exit function runs the items then, and the process ends with its status."""
     lines, status = script("""
-        import atexit, signal, sys, time
+        import atexit, signal, sys, threading, time
         import graceexit
 
         class Remote:
             silent = False
 
             def __eq__(self, other):  # graceexit looks for its own among the exit functions
-                if self.silent:
+                if self.silent and threading.current_thread() is threading.main_thread():
                     signal.setitimer(signal.ITIMER_REAL, 0.01)
                     time.sleep(3600)
                 return self is other
@@ -537,17 +596,60 @@ def test_an_exit_that_a_signal_interrupts_whenever_it_begins_is_not_begun_for_ev
                 print("exit function")
 
         def expired(signum, frame):
-            raise TimeoutError("no answer")
+            raise KeyboardInterrupt("no answer")
 
         signal.signal(signal.SIGALRM, expired)
         atexit.register(Remote())
+        stop = threading.Event()
+        thread = threading.Thread(target=stop.wait)
+        thread.start()
+        graceexit.register(thread, stop=stop)
         graceexit.on_exit(lambda: print("closed"))
         Remote.silent = True
         sys.exit(3)
     """).finish()
-    assert "TimeoutError: no answer" in lines
+    assert "KeyboardInterrupt: no answer" in lines
     ours = [line for line in lines if line in ("closed", "exit function")]
     assert (ours, status) == (["closed", "exit function"], 3)
+
+
+PROXY = """
+import atexit, sys, threading
+import graceexit
+
+class Proxy:
+    def refuse(self, *_):
+        if bound:
+            raise AttributeError
+        raise RuntimeError("outside of its context")
+
+    __getattr__ = __eq__ = refuse
+    __hash__ = None
+
+    def __call__(self):
+        print("called")
+
+bound = True
+if sys.argv[1] == "exit function before":
+    atexit.register(Proxy())
+stop = threading.Event()
+thread = threading.Thread(target=lambda: (stop.wait(), print("stopped")))
+thread.start()
+graceexit.register(thread, stop=stop)
+if sys.argv[1] == "item":
+    graceexit.on_exit(Proxy())
+if sys.argv[1] == "exit function after":
+    atexit.register(Proxy())
+bound = False
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("what", ["item", "exit function before", "exit function after"])
+def test_what_cannot_be_looked_at_or_compared_does_not_hold_up_the_exit(script, what):
+    """A proxy outside of its context raises whatever it is asked; to call it is another matter."""
+    lines, status = script(PROXY, what).finish()
+    assert (steps(lines), status) == (["stopped", "called"], 3)
 
 
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there a stuck thread hangs")

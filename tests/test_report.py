@@ -100,7 +100,7 @@ def test_a_result_says_what_happened(registry):
 
 
 def test_the_classes_of_what_is_returned_are_public():
-    """They can be named in annotations, and say where they are to be imported from; help has them."""
+    """They can be named in annotations, say where to import them from, and help has them."""
     assert {"Report", "Result", "install"} <= set(dir(graceexit))
     assert graceexit.Report is Report
     assert repr(graceexit.Result) == "<class 'graceexit.Result'>"

@@ -15,8 +15,13 @@ method, how = sys.argv[1:]
 def initialize(both):
     global all_at_work
     all_at_work = both
-    graceexit.on_exit(lambda: print("worker closed"))
+    graceexit.on_exit(close)
     both.wait()
+
+
+def close():
+    time.sleep(0.5)  # for the main thread to hand its exception over, if there is one
+    print("worker closed")
 
 
 def spin(_):
