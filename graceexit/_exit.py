@@ -31,7 +31,7 @@ from time import monotonic, sleep
 
 from graceexit import _signals
 from graceexit._items import NEVER, place, target_of
-from graceexit._latch import Bell, Latch, start_thread
+from graceexit._latch import LOOK, Bell, Latch, start_thread
 from graceexit._report import (
     ERROR,
     INFO,
@@ -58,9 +58,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0  # seconds after which a program that ends by itself is told what it waits for
 SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
-# Seconds after which a thread that waits looks for what nobody has told it. Whole seconds are no
-# multiple of it: faulthandler may crash where a thread runs as it prints the stacks.
-LOOK = 0.77
 ATTEMPTS = 5  # so often the exit tries to begin, each time after a handler has raised
 # So often what the exit function waits for may raise: a handler, each time that it is called, or a
 # broken hub of gevent, at once and for ever, which takes a second to do it so often.
@@ -296,11 +293,11 @@ class Exit:
     def at_exit(self) -> None:
         """Wait for the ender, run what is left, and die of the signal if it was ours."""
         self._exit_functions.set()
-        self._begin()
-        self._bell.ring()
         raised = 0
         while raised < RAISES:
             try:
+                self._begin()
+                self._bell.ring()
                 self._process.handlers.take_over(self)  # Ctrl-C is ours, if it is not yet
                 if self._has_ender:
                     self._over.wait()

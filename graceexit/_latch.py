@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+# Seconds after which a thread that waits looks for what nobody has told it, such as a signal that
+# came as it began to wait. Whole seconds are no multiple of it: faulthandler may crash where a
+# thread runs as it prints the stacks.
+LOOK = 0.77
+
+
 class Bell:
     """Wakes the one thread that waits for it; a ring that nobody waits for is kept for the next."""
 

@@ -22,7 +22,7 @@ from time import monotonic
 from types import CoroutineType
 
 from graceexit._items import NEVER
-from graceexit._latch import Bell, start_thread
+from graceexit._latch import LOOK, Bell, start_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Run:
             return  # pragma: no cover - an instant
         left = end - self._clock()
         if left > 0:
-            self._bell.wait(None if left == NEVER else left)
+            self._bell.wait(min(left, LOOK))
         # It may end at this very instant.
         elif action and self._running.pop(key_of(action), None) is action:  # pragma: no branch
             helper, self._helper = self._helper, None

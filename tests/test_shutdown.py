@@ -224,6 +224,25 @@ def test_a_signal_in_the_middle_of_it_lets_the_items_end_once(script):
     assert status == -signal.SIGTERM
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs pthread_kill")
+def test_a_signal_that_another_thread_has_taken_is_noticed_while_items_run(script):
+    """Its handler runs on the main thread, which nobody wakes for that."""
+    lines, status = script("""
+        import signal, threading
+        import graceexit
+
+        def takes_the_signal():
+            signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+            print(handled.wait())
+
+        handled = threading.Event()
+        signal.signal(signal.SIGUSR1, lambda *_: handled.set())
+        graceexit.on_exit(takes_the_signal, timeout=None)
+        graceexit.shutdown()
+    """).finish()
+    assert (lines, status) == (["True"], 0)
+
+
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="no item has a timeout there after the end")
 def test_what_overran_in_it_holds_up_neither_the_caller_nor_the_exit(script):
     """A thread that ignores its stop is left behind, and the process ends all the same."""

@@ -32,6 +32,44 @@ def test_items_wait_for_the_rest_of_the_program(scenario, what, ends, status):
     assert (steps(lines), ended) == (WORKS[what], status)
 
 
+@needs_an_ender
+@pytest.mark.parametrize("ends", ["end", "signal"])
+def test_the_ender_is_told_what_it_waits_for(script, ends):
+    """That the main thread has ended, and that a signal has come: it need not look for them."""
+    worker = script(
+        """
+        import sys, threading, time
+        import graceexit
+
+        def other():
+            while not graceexit._process.own.exit:  # the program has ended
+                time.sleep(0.01)
+            print("ready")
+            time.sleep(60)
+
+        graceexit.install(linger=0.2 if sys.argv[1] == "end" else 3600)
+        graceexit._exit.LOOK = 3600
+        graceexit.on_exit(lambda: print("closed"))
+        if sys.argv[1] == "end":
+            threading.Thread(target=other).start()
+        else:
+            client = threading.Event()
+            threading.Thread(target=client.wait).start()
+            graceexit.on_exit(client.set, order=-1)
+            print("ready")
+            try:
+                while True:
+                    time.sleep(0.01)
+            finally:
+                time.sleep(0.5)  # the ender waits already
+        """,
+        ends,
+    )
+    worker.wait_for("ready")
+    worker.send(signal.SIGTERM)
+    assert worker.finish() == (["closed"], -signal.SIGTERM)
+
+
 def test_a_job_that_outlives_linger_is_finished_under_the_programs_own_handler(scenario):
     """The items run after `linger`; the signal was not ours, so nothing else is cut short."""
     worker = scenario("terminated")
