@@ -46,7 +46,8 @@ GROWTH = [
     ("register", ", less what the collector takes", {"collector": False}, ""),
     ("unregister", "", {}, CACHES),
     ("unregister", " that has left the caches", {"cold": ", cold"}, ""),
-    ("run", "", {}, ""),
+    ("run", "", {}, COLLECTOR),
+    ("run", ", less what the collector takes", {"collector": False}, ""),
 ]
 NO_THREADS = "has no threads to stop: a function stops and joins one after the other"
 
