@@ -120,11 +120,15 @@ class Process:
 
     def be_first(self) -> None:
         """Be the exit function that was registered last, for that one runs first."""
+        self._forget_at_exit()
+        atexit.register(self.at_exit)
+
+    def _forget_at_exit(self) -> None:
+        """Be no exit function."""
         try:
             atexit.unregister(self.at_exit)
         except Exception:  # noqa: S110
-            pass  # it compares ours with those of others; to be called twice does no harm
-        atexit.register(self.at_exit)
+            pass  # it compares ours with those of others; to be called once more does no harm
 
     def uninstall(self) -> None:
         """
@@ -146,7 +150,7 @@ class Process:
         self._installed = False
         if (ending := vars(self).pop("exit", None)) is not None:
             ending.abandon()
-        atexit.unregister(self.at_exit)
+        self._forget_at_exit()
         self._dropped = 0
         self.exiting.clear()
         self.registry._attend = self.install

@@ -56,8 +56,8 @@ def test_the_ender_is_told_what_it_waits_for(script, ends):
             client = threading.Event()
             threading.Thread(target=client.wait).start()
             graceexit.on_exit(client.set, order=-1)
-            print("ready")
             try:
+                print("ready")
                 while True:
                     time.sleep(0.01)
             finally:
