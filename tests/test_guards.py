@@ -672,7 +672,7 @@ def test_an_exit_function_that_cannot_be_compared_does_not_spoil_a_fork(script):
         else:
             sys.exit(3)
     """).finish()
-    ours = [line for line in lines if line != INLINE]  # which both say where no thread can be started
+    ours = [line for line in lines if line != INLINE]  # where that is said, both say it
     assert (ours, status) == (["each", "exit function", "3", "each", "exit function"], 0)
 
 
