@@ -945,6 +945,18 @@ def test_the_grace_counts_from_the_first_sign_of_the_end(monkeypatch):
     assert ending._deadline == 110.0
 
 
+@pytest.mark.parametrize(("grace", "limit"), [(2.0, 101.8), (60.0, 159.5)])
+def test_some_of_the_grace_is_left_for_the_death(monkeypatch, grace, limit):
+    """A tenth of it, half a second at most: items and exit functions have to be over by then."""
+    monkeypatch.setattr("graceexit._exit.faulthandler", None)
+    process = Process()
+    process.grace = grace
+    ending = Exit(process, clock=lambda: 100.0)
+    assert ending._limit() is None
+    ending._set_deadline()
+    assert ending._limit() == limit
+
+
 def test_the_last_resort_is_not_armed_while_a_thread_forks(monkeypatch):
     """The child would hang as it ends; the signal may come at any moment of the fork."""
     armed = []

@@ -197,8 +197,9 @@ def test_a_stop_that_raises_fails_its_thread_which_is_joined_all_the_same(regist
     assert not thread.is_alive()
 
 
-def test_an_item_that_overruns_is_left_behind_with_its_stack(registry):
+def test_an_item_that_overruns_is_left_behind_with_its_stack(registry, monkeypatch):
     """The next one runs at once; so does one behind a thread that does not stop."""
+    monkeypatch.setattr("graceexit._runner.LOOK", 3600)  # the watcher is told of each that is due
     release = threading.Event()
 
     def stuck_in_here():
