@@ -281,7 +281,7 @@ class Exit:
 
     def _accompany(self) -> None:
         """Be what the interpreter joins; tell the ender when the other threads have ended."""
-        while not self._over.is_set() and (others := self._others()):
+        while others := self._others():
             try:
                 # As Python does, whatever the thread's class makes of it; it may yet be registered.
                 threading.Thread.join(others[0], LOOK)

@@ -102,6 +102,23 @@ def test_a_forked_child_runs_only_what_is_for_each_process(scenario, words, chil
     assert (len(lines), status) == (len(child) + len(warned) + len(parents), 0)
 
 
+def test_a_forked_child_that_uninstalls_is_told_of_nothing(script):
+    """It has said that it wants no items run, its parent's least of all."""
+    lines, status = script("""
+        import os, sys
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        if pid := os.fork():
+            print("exit code", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        else:
+            graceexit.uninstall()
+            sys.exit(3)
+    """).finish()
+    lines = [line for line in lines if line != INLINE]
+    assert (lines, status) == (["exit code 3", "closed"], 0)
+
+
 @pytest.mark.parametrize("how", ["close", "terminate"])
 def test_the_workers_of_a_pool_run_their_items_once_each(scenario, start_method, how):
     """Whether the pool is closed or terminated, nothing hangs and nothing runs twice."""

@@ -187,3 +187,29 @@ def test_ctrl_c_while_items_run_ends_at_once(scenario, what, running):
     said, names = steps(lines)[-1].rsplit(": ", 1)
     assert (said, sorted(names.split(", "))) == ("Ctrl-C: ended at once; still running", running)
     assert status == -signal.SIGINT
+
+
+def test_ctrl_c_ends_at_once_what_was_registered_when_nothing_was_left_to_run(script):
+    """The exit began without an item, so Ctrl-C was Python's own until the exit function."""
+    worker = script("""
+        import threading, time
+        import graceexit
+
+        def close():
+            print("closing")
+            while True:
+                time.sleep(0.01)
+
+        def register_late():
+            threading.main_thread().join()
+            graceexit.on_exit(close, timeout=None)
+
+        graceexit.install()
+        threading.Thread(target=register_late).start()
+    """)
+    worker.wait_for("closing")
+    worker.send_until_it_ends(signal.SIGINT)
+    lines, status = worker.finish()
+    # Python may be about to say that it has ignored the first ones.
+    assert steps(lines)[-1].endswith("Ctrl-C: ended at once; still running: close")
+    assert status == -signal.SIGINT
