@@ -94,6 +94,7 @@ class Exit:
         self._in_hook = False  # the main thread is not in the join yet
         self._leaving = False  # it is to leave the join
         self._begun = False  # nothing is left to be done for the exit to begin
+        self._dying = False  # the exit functions of others run, and then it dies of the signal
         self._abandoned = False  # somebody has uninstalled us: nothing is to be ended
         self._has_ender = False
         self._to_end = threading.Lock()  # taken by the ender, should two be started
@@ -198,8 +199,11 @@ class Exit:
             if wanted and self._start_ender() and self._waiter is None:
                 self._waiter = threading.Thread(target=self._accompany, name="graceexit")
                 self._waiter.daemon = False
-                if not self._try_to_start(self._waiter) and in_child():
-                    self._over.wait()  # there may be no exit function that does
+                try:
+                    self._waiter.start()
+                except RuntimeError:  # no thread can be started
+                    if in_child():  # there may be no exit function that waits
+                        self._over.wait()
         except BaseException as error:  # a handler may raise here, and other hooks must run
             self._say_error(error)
             self._begin()  # if that was between two attempts
@@ -225,8 +229,8 @@ class Exit:
         self._exiting.set()
         self._main_ended.set()
         self._registry._attend = self.attend
+        self._set_deadline()
         if self._registry or self._registry._left or self._our_signal is not None:
-            self._set_deadline()
             self._be_first()
             self._process.handlers.take_over(self)
             self._bell.ring()
@@ -237,14 +241,6 @@ class Exit:
         else:
             self._process.handlers.allow_leaving(self)  # something may yet be registered
         self._begun = True
-
-    def _try_to_start(self, thread: threading.Thread) -> bool:
-        """Start *thread*; return whether that is possible."""
-        try:
-            thread.start()
-        except RuntimeError:
-            return False
-        return True
 
     def _be_first(self) -> None:
         """Have our exit function run before the other ones."""
@@ -292,6 +288,8 @@ class Exit:
 
     def at_exit(self) -> None:
         """Wait for the ender, run what is left, and die of the signal if it was ours."""
+        if self._dying:
+            return
         self._exit_functions.set()
         raised = 0
         while raised < RAISES:
@@ -313,7 +311,7 @@ class Exit:
                     self._say_error(error)
         if self._our_signal is not None:
             try:
-                atexit.unregister(self._process.at_exit)
+                self._dying = True  # this function is one of those that run now
                 atexit._run_exitfuncs()
             finally:  # somebody's handler may raise at any moment
                 self._finished.set()

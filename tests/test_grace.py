@@ -235,13 +235,28 @@ def test_a_program_that_ends_by_itself_is_gone_when_it_is_over(script):
     assert time.monotonic() - began > GRACE
 
 
+def test_a_program_that_has_registered_nothing_is_gone_as_well(script):
+    """It has asked for a grace, and a thread that nobody has registered never ends."""
+    began = time.monotonic()
+    lines, status = script("""
+        import threading, time
+        import graceexit
+
+        graceexit.install(grace=1)
+        threading.Thread(target=time.sleep, args=[3600]).start()
+    """).finish()
+    assert lines[0].startswith("Timeout (0:00:0")
+    assert status == 1
+    assert time.monotonic() - began > 1
+
+
 EXECUTOR = """
     import sys, time
     {first}
     import graceexit
     import concurrent.futures.thread
 
-    graceexit.install(grace=3600, linger=0.5)
+    graceexit.install({limits})
     graceexit.on_exit(lambda: print("closed"))
     executor = concurrent.futures.ThreadPoolExecutor()
     executor.submit(time.sleep, 3600)
@@ -262,10 +277,14 @@ EXECUTOR = """
     ],
 )
 @pytest.mark.parametrize("first", ["", "import concurrent.futures.thread"])
-def test_the_hook_of_an_executor_does_not_hold_up_a_process_that_is_ended(ended, first, ends):
+@pytest.mark.parametrize("limits", ["grace=3600, linger=0.5", "grace=2, linger=None"])
+def test_the_hook_of_an_executor_does_not_hold_up_a_process_that_is_ended(
+    ended, limits, first, ends
+):
     """It joins a worker that hangs, before graceexit's own hook or behind it."""
     hook = 'import threading; threading._register_atexit(print, "ready")' * (ends == "ends")
-    lines, status, _ = ended(EXECUTOR.format(first=first, signal=hook), ends)
+    program = EXECUTOR.format(limits=limits, first=first, signal=hook)
+    lines, status, _ = ended(program, ends)
     assert [line for line in lines if line != "ready"] == ["closed"]
     assert status == -SIGTERM
 

@@ -612,7 +612,7 @@ def test_an_exit_that_a_signal_interrupts_whenever_it_begins_is_not_begun_for_ev
 
 
 PROXY = """
-import atexit, sys, threading
+import atexit, signal, sys, threading
 import graceexit
 
 class Proxy:
@@ -639,15 +639,18 @@ if sys.argv[1] == "item":
 if sys.argv[1] == "exit function after":
     atexit.register(Proxy())
 bound = False
+if sys.argv[2] == "signal":
+    signal.raise_signal(signal.SIGTERM)
 sys.exit(3)
 """
 
 
+@pytest.mark.parametrize(("ends", "status"), [("end", 3), ("signal", -SIGTERM)])
 @pytest.mark.parametrize("what", ["item", "exit function before", "exit function after"])
-def test_what_cannot_be_looked_at_or_compared_does_not_hold_up_the_exit(script, what):
+def test_what_cannot_be_looked_at_or_compared_does_not_hold_up_the_exit(script, what, ends, status):
     """A proxy outside of its context raises whatever it is asked; to call it is another matter."""
-    lines, status = script(PROXY, what).finish()
-    assert (steps(lines), status) == (["stopped", "called"], 3)
+    lines, got = script(PROXY, what, ends).finish()
+    assert (steps(lines), got) == (["stopped", "called"], status)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -955,6 +958,19 @@ def test_some_of_the_grace_is_left_for_the_death(monkeypatch, grace, limit):
     assert ending._limit() is None
     ending._set_deadline()
     assert ending._limit() == limit
+
+
+@pytest.mark.parametrize(("grace", "patience"), [(2.0, 0.5), (60.0, 1.0), (None, 1.0)])
+def test_the_log_has_a_second_or_a_quarter_of_what_is_left(monkeypatch, grace, patience):
+    """It may be the very thing that is stuck."""
+    monkeypatch.setattr("graceexit._exit.faulthandler", None)
+    process, waited = Process(), []
+    process.grace = grace
+    process.registry._flush = waited.append
+    ending = Exit(process, clock=lambda: 100.0)
+    ending._set_deadline()
+    ending._flush()
+    assert waited == [patience]
 
 
 def test_the_last_resort_is_not_armed_while_a_thread_forks(monkeypatch):

@@ -35,6 +35,14 @@ def test_every_python_block_has_its_output_in_the_readme():
     assert len(PROGRAMS) == TEXT.count("```python\n") == 3
 
 
+def test_the_commands_are_targets_of_the_makefile():
+    """Whoever copies them finds what they do."""
+    commands = re.findall(r"^\$ (.+)$", TEXT, re.MULTILINE)
+    makefile = (README.parent / "Makefile").read_text(encoding="utf-8")
+    assert commands == ["make demo", "make test"]
+    assert all(f"\n{command.removeprefix('make ')}: " in makefile for command in commands)
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[0].strip())
 def test_a_row_of_the_table_names_the_test_that_holds_it(row):
     """Whoever doubts a row of "What happens when..." finds the test, and it is there."""
