@@ -113,11 +113,24 @@ def start(log, *argv, **environment):
 
 def members(process):
     """Return the pids of the living processes of its session."""
-    rows = subprocess.run(
-        ["ps", "-A", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    found = [row.split() for row in rows]
-    return [int(pid) for pid, group, stat in found if int(group) == process.pid and stat[0] != "Z"]
+    return [pid for pid, group, state in processes() if group == process.pid and state not in "ZX"]
+
+
+def processes():
+    """Return (pid, process group, state) of every process; `ps` is for where there is no /proc."""
+    if not Path("/proc/self/stat").exists():
+        rows = subprocess.run(
+            ["ps", "-A", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        return [(int(pid), int(group), stat[0]) for pid, group, stat in map(str.split, rows)]
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _parent, group = file.read_text(errors="replace").rpartition(")")[2].split()[:3]
+        except OSError:  # it has just ended
+            continue
+        found.append((int(file.parent.name), int(group), state))
+    return found
 
 
 def kill(process):
