@@ -332,10 +332,10 @@ def python_of(row: Row) -> str:
     return str(python)
 
 
-def watcher(folder: Path) -> str | None:
-    """Return what says how children end that C waits for; None where there is no compiler."""
+def watcher(folder: Path) -> str:
+    """Return what says how children end that C waits for; skip the test where no compiler is."""
     if shutil.which("cc") is None:
-        return None
+        pytest.skip("cc is not installed")
     library = folder / "reaped.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, REAPED], check=True)
     return str(library)
