@@ -48,7 +48,8 @@ ROWS = [
     Row(
         "dask worker --no-nanny",
         f"{DASK_WORKER} --no-nanny",
-        columns=("term", "group"),
+        columns=("term", "group", "reload"),
+        reload=Reload("lifetime", "--lifetime 15s", ends=True, seconds=60),
         **DASK,
     ),
     Row(

@@ -1,16 +1,20 @@
 """FastAPI and Django as the application."""
 
-from servers.row import Row
+import signal
 
-GRANIAN_READY = r"Started worker-\d+$"
+from servers.row import Reload, Row
+from servers.rows.granian import CONFIGURE, GROUP, HUP, READY
 
 ROWS = [
     Row(
         "FastAPI on granian asgi",
         "-m granian --port PORT --workers 2 --interface asgi on_fastapi:app",
-        GRANIAN_READY,
+        READY,
         ("fastapi", "granian"),
         workers=2,
+        columns=("term", "worker", "group", "reload"),
+        reload=HUP,
+        faults={"group": GROUP["asgi"]},
     ),
     Row(
         "FastAPI on uvicorn",
@@ -25,14 +29,19 @@ ROWS = [
         "Booting worker",
         ("django", "gunicorn"),
         workers=2,
+        columns=("term", "worker", "group", "reload"),
+        reload=Reload(signal.SIGHUP),
     ),
     Row(
         "Django on granian wsgi",
         "-m granian --port PORT --workers 2 --interface wsgi on_django:wsgi",
-        GRANIAN_READY,
+        READY,
         ("django", "granian"),
         workers=2,
-        columns=("term", "worker"),
+        columns=("term", "worker", "group", "reload"),
+        reload=HUP,
+        configure=CONFIGURE["wsgi"],
+        faults={"group": GROUP["wsgi"]},
     ),
     Row(
         "Django on uvicorn",

@@ -1,10 +1,11 @@
-"""Granian: its three interfaces, today's version and the last of the old line."""
+"""Granian: its three interfaces, today's version and the one 1.3.x that PyPI still has."""
 
 import signal
 
 from servers.row import Reload, Row, fault
 
 READY = r"Started worker-\d+$"
+HUP = Reload(signal.SIGHUP, "--respawn-interval 0.1")
 LATE = (
     "the main process ends with 1 where a worker has ended by the terminal's SIGINT before it was"
     " asked to"
@@ -25,6 +26,8 @@ DROPS = fault(
     sometimes=True,
 )
 
+CONFIGURE = {"wsgi": "`--workers-kill-timeout`, longer than requests and items take together"}
+
 
 def command(interface, words=""):
     """Return the command for an interface."""
@@ -44,7 +47,8 @@ ROWS = [
             workers=2,
             columns=("term", "worker", "group", "reload"),
             short=("term",),
-            reload=Reload(signal.SIGHUP, "--respawn-interval 0.1"),
+            reload=HUP,
+            configure=CONFIGURE.get(interface, ""),
             faults={"group": GROUP[interface]},
         ),
         Row(
@@ -52,6 +56,9 @@ ROWS = [
             command(interface),
             READY,
             ("granian",),
+            columns=("term", "worker", "group", "reload"),
+            reload=HUP,
+            configure=CONFIGURE.get(interface, ""),
             faults={"group": GROUP[interface]},
         ),
         Row(
@@ -60,6 +67,9 @@ ROWS = [
             READY,
             ("granian",),
             workers=2,
+            columns=("term", "worker", "group", "reload"),
+            reload=HUP,
+            configure=CONFIGURE.get(interface, ""),
             faults={"group": GROUP[interface]},
         ),
         Row(
@@ -69,6 +79,7 @@ ROWS = [
             ("granian",),
             workers=2,
             columns=("worker",),
+            configure=CONFIGURE.get(interface, ""),
         ),
         Row(
             f"granian {interface}, --workers-lifetime 60",
@@ -77,22 +88,23 @@ ROWS = [
             ("granian",),
             columns=("reload",),
             reload=Reload("workers-lifetime", seconds=90),
+            configure=CONFIGURE.get(interface, ""),
         ),
     )
 ] + [
     Row(
-        f"granian 1.3 {interface}, {workers} worker{'s' * (workers > 1)}",
-        command(interface, f"--workers {workers}"),
+        f"granian 1.3 {interface}, {workers} worker{'s' * (workers > 1)}{', spawn' * spawn}",
+        command(interface, f"--workers {workers}").replace("-m", "spawning.py" if spawn else "-m"),
         READY,
         ("granian",),
         workers=workers,
         columns=("term", "worker", "group", "reload"),
-        reload=Reload(signal.SIGHUP, "--respawn-interval 0.1"),
+        reload=HUP,
         faults={"group": GROUP["asgi"], "worker": DROPS, "reload": DROPS, "term": DROPS}
         if interface == "wsgi"
         else {"group": GROUP["asgi"]},
         venv="granian-1.3",
     )
     for interface in INTERFACES
-    for workers in (2, 1)
+    for workers, spawn in ((2, False), (1, False), (2, True))
 ]

@@ -70,6 +70,8 @@ ROWS = [
         "Application startup complete",
         ("gunicorn", "uvicorn-worker", "uvicorn"),
         workers=2,
+        columns=("term", "worker", "group", "reload"),
+        reload=Reload(signal.SIGHUP),
         env={"EACH_PROCESS": "1"},
         write="`each_process=True` for callbacks",
     ),

@@ -11,10 +11,23 @@ CUT = fault(
     "status",
     sometimes=True,
 )
+RELOADED = fault(
+    "when the first worker has ended the main process sends SIGTERM to the others, which ends those"
+    " without a request, or they were about to end with 0",
+    "status",
+    sometimes=True,
+)
 AT_ONCE = fault(
     "without the hooks uWSGI's handler ends a busy worker in the middle of the request, and then"
     " leaves out the hooks of Python",
     "lost",
+)
+PRESSED = fault(
+    f"{AT_ONCE.why}; Ctrl-C may end an idle worker in the same way, or by SIGINT",
+    "lost",
+    "items",
+    "status",
+    sometimes=True,
 )
 
 UWSGI = (
@@ -38,10 +51,23 @@ ROWS = [
             "Running on",
             ("hypercorn",),
             workers=workers,
+            columns=("term", "worker", "group", "reload"),
             short=("term",) if workers == 1 else (),
-            faults={"term": CUT, "worker": CUT, "group": CUT} if workers == 2 else {},
+            reload=Reload(signal.SIGHUP),
+            faults={"term": CUT, "worker": CUT, "group": CUT, "reload": RELOADED}
+            if workers == 2
+            else {},
         )
         for workers in (1, 2)
+    ),
+    Row(
+        "hypercorn, --max-requests",
+        "-m hypercorn -b 127.0.0.1:PORT service:asgi",
+        "Running on",
+        ("hypercorn",),
+        columns=("reload",),
+        # A worker ends once it has more requests than that, and by itself waits 3 s for them.
+        reload=Reload("max-requests", "--max-requests 0 --graceful-timeout 20", one=True),
     ),
     Row(
         "uWSGI",
@@ -70,8 +96,9 @@ ROWS = [
     Row(
         "uWSGI, --die-on-term instead of the hooks",
         f"{UWSGI} --master --lazy-apps --enable-threads --die-on-term",
-        columns=("term", "worker"),
-        faults={"term": AT_ONCE, "worker": AT_ONCE},
+        columns=("term", "worker", "group", "reload"),
+        reload=Reload(signal.SIGHUP, "--binary-path PYTHON"),
+        faults={"term": AT_ONCE, "worker": AT_ONCE, "group": PRESSED},
         configure=f"{CONFIGURED} instead",
         **UWSGI_ROW,
     ),

@@ -24,18 +24,25 @@ ROWS = [
         columns=("term", "worker", "group", "reload"),
         reload=Reload("touch", one=True),
         env={"WATCHED": "DIR/touched.py"},
+        configure=f"`{switch}`",
         faults={
             "term": fault(KILLS, "killed", "lost"),
             "group": IN_HASTE,
             "reload": fault(f"{KILLS} (the reload itself loses nothing)", "killed", "items"),
         },
     )
-    for name, command, needs in (
+    for name, command, needs, switch in (
         (
             "Flask's reloader",
             "-m flask --app on_flask run --debug --port PORT --extra-files DIR/touched.py",
             ("flask", "werkzeug"),
+            "--no-reload",
         ),
-        ("Django's reloader", "on_runserver.py runserver 127.0.0.1:PORT", ("django",)),
+        (
+            "Django's reloader",
+            "on_runserver.py runserver 127.0.0.1:PORT",
+            ("django",),
+            "--noreload",
+        ),
     )
 ]

@@ -5,6 +5,7 @@ import signal
 from servers.row import Reload, Row, fault
 
 READY = "Application startup complete"
+LOOPS = {"asyncio": ("uvicorn",), "uvloop": ("uvicorn", "uvloop")}
 TWICE = fault(
     "an idle worker dies of SIGTERM, or ends with 0 where the SIGINT has ended it before the main"
     " process's SIGTERM comes",
@@ -22,7 +23,7 @@ ROWS = [
             columns=("term", "group"),
             short=("term", "group") if loop == "asyncio" else (),
         )
-        for loop, needs in {"asyncio": ("uvicorn",), "uvloop": ("uvicorn", "uvloop")}.items()
+        for loop, needs in LOOPS.items()
     ),
     Row(
         "uvicorn, --limit-max-requests 1",
@@ -44,7 +45,7 @@ ROWS = [
             reload=Reload(signal.SIGHUP),
             faults={"group": TWICE},
         )
-        for loop, needs in {"asyncio": ("uvicorn",), "uvloop": ("uvicorn", "uvloop")}.items()
+        for loop, needs in LOOPS.items()
     ),
     Row(
         "uvicorn --workers 2, --limit-max-requests 1",
@@ -55,14 +56,19 @@ ROWS = [
         columns=("reload",),
         reload=Reload("limit-max-requests", "--limit-max-requests 1", one=True),
     ),
-    Row(
-        "uvicorn --reload",
-        "-m uvicorn --port PORT --reload --reload-dir DIR service:asgi",
-        READY,
-        ("uvicorn",),
-        columns=("term", "worker", "group", "reload"),
-        short=("term",),
-        reload=Reload("touch"),
-        lone=True,
+    # It does not see what changes before its delay has gone by for the first time.
+    *(
+        Row(
+            f"uvicorn --reload, {loop}",
+            f"-m uvicorn --port PORT --loop {loop} --reload --reload-delay 0 --reload-dir DIR"
+            " service:asgi",
+            READY,
+            needs,
+            columns=("term", "worker", "group", "reload"),
+            short=("term",) if loop == "asyncio" else (),
+            reload=Reload("touch"),
+            lone=True,
+        )
+        for loop, needs in LOOPS.items()
     ),
 ]
