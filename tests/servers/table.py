@@ -76,7 +76,7 @@ def cells(row: Row, found: dict[str, Any], notes: list[str]) -> list[str]:
 def cell(row: Row, column: str, found: dict[str, Any], notes: list[str]) -> str:
     """Return how a row is in a column."""
     if column not in row.columns:
-        return "-"
+        return "not tried" if len(row.columns) == 1 else "-"
     fault = row.faults.get(column)
     if fault is None:
         dropped = found[column]["answer"] == "none" or not found[column]["finished"]
