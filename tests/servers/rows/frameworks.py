@@ -14,6 +14,7 @@ ROWS = [
         workers=2,
         columns=("term", "worker", "group", "reload"),
         reload=HUP,
+        configure=CONFIGURE,
         faults={"group": GROUP["asgi"]},
     ),
     Row(
@@ -40,7 +41,7 @@ ROWS = [
         workers=2,
         columns=("term", "worker", "group", "reload"),
         reload=HUP,
-        configure=CONFIGURE["wsgi"],
+        configure=CONFIGURE,
         faults={"group": GROUP["wsgi"]},
     ),
     Row(
