@@ -60,7 +60,7 @@ ROWS = [
     *(
         Row(
             f"uvicorn --reload, {loop}",
-            f"-m uvicorn --port PORT --loop {loop} --reload --reload-delay 0 --reload-dir DIR"
+            f"-m uvicorn --port PORT --loop {loop} --reload --reload-delay 0.1 --reload-dir DIR"
             " service:asgi",
             READY,
             needs,
