@@ -960,6 +960,22 @@ def test_some_of_the_grace_is_left_for_the_death(monkeypatch, grace, limit):
     assert ending._limit() == limit
 
 
+def test_items_wait_until_the_main_thread_has_ended():
+    """However long it unwinds."""
+    ending, ran = Exit(Process()), []
+    ending._run = lambda **_: ran.append(ending._main_ended.is_set())
+    ending._is_alone = lambda: True
+    ending._finish = lambda: None
+    ender = threading.Thread(target=ending._end, daemon=True)
+    ender.start()
+    while not (ending._waiting or ran):
+        time.sleep(0.001)
+    ending._main_ended.set()
+    ending._bell.ring()
+    ender.join()
+    assert ran == [True, True]
+
+
 @pytest.mark.parametrize(("grace", "patience"), [(2.0, 0.5), (60.0, 1.0), (None, 1.0)])
 def test_the_log_has_a_second_or_a_quarter_of_what_is_left(monkeypatch, grace, patience):
     """It may be the very thing that is stuck."""

@@ -16,11 +16,12 @@ graceexit.install(linger=60)
 graceexit.on_exit(lambda: print("closed"))
 
 
-ready = threading.Event()
+# From then on the others work; a handler may raise before anything that comes after "ready".
+begun = graceexit.exiting if ends == "signal" else threading.Event()
 
 
 def work():
-    ready.wait()
+    begun.wait()
     time.sleep(0.3)
     print("worked")
 
@@ -53,9 +54,7 @@ elif what.startswith("executor"):
     ThreadPoolExecutor().submit(work)
 else:
     threading.Thread(target={"thread": work, "poller": poll}[what]).start()
-try:
-    print("ready")
-finally:  # the signal may come right behind it
-    ready.set()
+print("ready")
 while ends == "signal":
     time.sleep(0.01)
+begun.set()
