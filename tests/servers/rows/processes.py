@@ -60,7 +60,6 @@ ROWS = [
             short=("worker",),
             reload=Reload("max_tasks_per_child", "1", one=True),
             client="",
-            restless=True,
             faults={
                 "term": fault(LEFT, "plain hangs"),
                 "group": fault(PRESSED, "status", sometimes=True),
