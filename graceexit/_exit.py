@@ -25,6 +25,7 @@ join, that has to stop them.
 
 import atexit
 import os
+import stat
 import sys
 import threading
 from time import monotonic, sleep
@@ -65,6 +66,7 @@ RAISES = 100_000
 LEAVING = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
 RESERVE = 0.5  # seconds of the grace that are left for saying what happened, and for the death
+STDERR = 2  # the file descriptor
 FLUSHING = 1.0  # seconds for the log, and for the standard streams
 
 
@@ -86,6 +88,7 @@ class Exit:
         self._our_signal: int | None = None  # the signal to die of
         self._ending_since: float | None = None  # when the process began to be ended, not to end
         self._deadline: float | None = None  # when the grace is over
+        self._stderr = STDERR  # where the last resort prints
         self._quiet = False  # our handler must not raise
         self._pressed = 0.0  # when the last Ctrl-C came that counted
         self._warned = False  # Ctrl-C has been pressed once
@@ -113,6 +116,11 @@ class Exit:
         self._abandoned = True
         self._main_ended.set()
         self._bell.ring()
+        if self._stderr != STDERR:
+            try:
+                os.close(self._stderr)
+            except OSError:  # the program has closed whatever was open
+                pass
 
     # Signals: all of this runs on the main thread, between any two instructions of it.
 
@@ -500,6 +508,7 @@ class Exit:
 
     def _set_deadline(self) -> None:
         if self._process.grace is not None and self._deadline is None:
+            self._stderr = stderr_that_takes_no_time()
             self._deadline = self._clock() + self._process.grace
             self.arm()
 
@@ -507,12 +516,26 @@ class Exit:
         """Have the process ended when the grace is over, if that is running."""
         if self._deadline is not None and faulthandler and not self._process.forking:
             left = max(self._deadline - self._clock(), 0.001)
-            faulthandler.dump_traceback_later(left, exit=True, file=2)
+            faulthandler.dump_traceback_later(left, exit=True, file=self._stderr)
 
     def disarm(self) -> None:
         """Cancel it before a fork, for an armed one makes the child hang as it ends."""
         if self._deadline is not None and faulthandler:
             faulthandler.cancel_dump_traceback_later()
+
+
+def stderr_that_takes_no_time() -> int:
+    """
+    Return a descriptor of stderr that no full pipe can block, where there is such a one.
+
+    Linux opens a pipe anew by its name there, so that what others write to it blocks as before.
+    """
+    try:
+        if stat.S_ISFIFO(os.fstat(STDERR).st_mode):
+            return os.open(f"/proc/self/fd/{STDERR}", os.O_WRONLY | os.O_NONBLOCK)
+    except (AttributeError, OSError):  # Windows; it is closed; another user has opened it
+        pass
+    return STDERR
 
 
 def joined_at_exit() -> list[threading.Thread]:

@@ -13,6 +13,8 @@ from graceexit import Registry
 
 GRACE = 2.0
 
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="a pipe has a name on Linux alone")
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nobody sends SIGTERM there")
 
 
@@ -103,6 +105,70 @@ def test_a_c_call_that_keeps_the_gil_is_ended_by_the_last_resort(ended):
     """)
     assert ("closed" in lines) == WITHOUT_GIL
     assert_last_resort(lines, status, seconds)
+
+
+@LINUX
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [
+        pytest.param('re.match("(a+)+b", "a" * 60)', 1, id="a C call"),
+        pytest.param("pass", 1 if NO_THREADS_AT_THE_END else -SIGTERM, id="a line of the log"),
+    ],
+)
+def test_a_pipe_that_nobody_reads_does_not_hold_it_up(ended, last, code):
+    """It prints the stacks to stderr, which takes nothing there, and still ends the process."""
+    lines, status, seconds = ended(f"""
+        import os, re, time
+        import graceexit
+
+        graceexit.install(grace=3)
+        graceexit.on_exit(lambda: 1 / 0)
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        try:
+            while True:
+                os.write(write, b"x" * 4096)
+        except BlockingIOError:
+            os.set_blocking(write, True)
+        os.dup2(write, 2)
+        try:
+            print("ready")
+            while True:
+                time.sleep(0.01)
+        finally:
+            {last}
+    """)
+    assert (lines, seconds < 4) == ([], True)
+    assert status == code or (WITHOUT_GIL and status in (1, -SIGTERM))
+
+
+@LINUX
+@pytest.mark.parametrize("then", ["pass", "os.closerange(3, 100)"])
+def test_what_it_prints_to_is_closed_again(script, then):
+    """By `uninstall`, and in a forked child, of which nobody may wait for the end of a pipe."""
+    lines, status = script(f"""
+        import os, signal, warnings
+        import graceexit
+
+        def more():
+            print(len(os.listdir("/proc/self/fd")) - before, flush=True)
+
+        warnings.simplefilter("ignore")  # 3.12 and later: there is a thread as it forks
+        before = len(os.listdir("/proc/self/fd"))
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        graceexit.install(grace=60)
+        signal.raise_signal(signal.SIGTERM)
+        more()
+        if not os.fork():
+            more()
+            os._exit(0)
+        os.wait()
+        more()
+        {then}
+        graceexit.uninstall()
+        more()
+    """).finish()
+    assert (steps(lines), status) == (["1", "0", "1", "0"], 0)
 
 
 def test_a_regular_expression_lets_the_signal_in(ended):

@@ -12,7 +12,7 @@ from signal import SIGINT, SIGTERM
 from types import SimpleNamespace
 
 import pytest
-from harness import INLINE, NO_THREADS_AT_THE_END, steps
+from harness import INLINE, NO_THREADS_AT_THE_END, WITHOUT_GIL, steps
 
 from graceexit import Registry
 from graceexit._exit import EXIT_FUNCTIONS, Exit
@@ -26,7 +26,7 @@ OLD_JOIN = sys.version_info < (3, 13)  # `threading._shutdown` waits for locks, 
 LACKING = """
         import os, signal, sys, threading
 
-        del signal.SIGURG, signal.pthread_kill, os.register_at_fork
+        del signal.SIGURG, signal.pthread_kill, os.register_at_fork, os.O_NONBLOCK
         import graceexit
 """
 
@@ -46,7 +46,7 @@ def test_a_platform_without_fork_and_thread_signals_cleans_up(script):
         signal.raise_signal(signal.SIGTERM)
         graceexit.uninstall()
         print(signal.getsignal(signal.SIGTERM) is before)
-        graceexit.install()
+        graceexit.install(grace=60)
         """
     ).finish()
     assert (steps(lines), status) == (["the program's", "True", "closed"], 0)
@@ -406,7 +406,8 @@ def test_a_handler_that_raises_while_the_last_words_are_said_changes_no_status(s
     dying.wait_for("flushing")
     dying.send(signal.SIGUSR1)
     lines, status = dying.finish()
-    assert (steps(lines), status) == ([], -SIGTERM)
+    assert status == -SIGTERM
+    assert WITHOUT_GIL or not steps(lines)  # there the handler may come later
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
