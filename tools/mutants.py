@@ -109,7 +109,7 @@ def run(tests: list[str], mutant: Mutant | None) -> tuple[str, str]:
 
         # The tests, which make sure that they import what is installed there.
         options = ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "--installed"]
-        options += ["-o", f"faulthandler_timeout={LIMIT + 5}"]
+        options += ["-o", f"faulthandler_timeout={2 * LIMIT}"]  # after the stacks of its programs
         options += ["-o", "faulthandler_exit_on_timeout=true"]
         options += [] if mutant else ["-p", "xdist", "-n", str(AT_ONCE)]
         command = [place / "bin" / "python", *PYTEST, *options, *(ROOT / test for test in tests)]

@@ -15,7 +15,7 @@ pid_t waitpid(pid_t pid, int *status, int options)
 
 	if (ended > 0 && (WIFEXITED(told) || WIFSIGNALED(told))) {
 		int code = WIFEXITED(told) ? WEXITSTATUS(told) : -WTERMSIG(told);
-		int length = snprintf(line, sizeof line, "reaped %d %d\n", (int)ended, code);
+		int length = snprintf(line, sizeof line, "\nreaped %d %d\n", (int)ended, code);
 		if (write(1, line, length) < 0)
 			told = told; /* nobody reads it any more */
 	}

@@ -10,7 +10,7 @@ def telling(wait):
         result = wait(*args)
         if result[0]:
             status = os.waitstatus_to_exitcode(result[1])
-            os.write(1, f"reaped {result[0]} {status}\n".encode())
+            os.write(1, f"\nreaped {result[0]} {status}\n".encode())
         return result
 
     return wait_and_tell

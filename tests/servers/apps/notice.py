@@ -17,8 +17,8 @@ is_struck = Path(os.environ["STRUCK"]).exists
 
 
 def say(*words):
-    """Write a line in one piece, whichever process writes another one."""
-    os.write(1, f"{' '.join(map(str, words))} {os.getpid()}\n".encode())
+    """Write a line in one piece, though another thread or process is in the middle of one."""
+    os.write(1, f"\n{' '.join(map(str, words))} {os.getpid()}\n".encode())
 
 
 graceexit.on_exit(lambda: say("closed", graceexit.exiting.signum), each_process=True)

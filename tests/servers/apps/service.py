@@ -18,8 +18,8 @@ is_struck = Path(os.environ["STRUCK"]).exists  # whether the driver has done wha
 
 
 def say(*what):
-    """Write a line in one piece, whichever process writes another one."""
-    os.write(1, (" ".join(map(str, what)) + "\n").encode())
+    """Write a line in one piece, though another thread or process is in the middle of one."""
+    os.write(1, f"\n{' '.join(map(str, what))}\n".encode())
 
 
 if PLAIN:
