@@ -36,6 +36,7 @@ ORPHANS = 10.0  # from a program's end to that of the processes that it started
 STACKS = 5.0  # for a process to print its stacks
 
 TICK = 0.02
+LOOKS = 5  # so often a process is seen to sleep
 
 MARK = "MARK_OF_A_TEST"  # a variable for what a program starts in sessions of their own
 
@@ -145,6 +146,13 @@ class Program:
         if self._process.poll() is not None:
             self._fail("it has ended")
 
+    def settle(self) -> None:
+        """Wait until the main thread of every process sleeps, as often as it is looked at."""
+        seen = 0
+        while seen < LOOKS:
+            self.check()
+            seen = seen + 1 if all(map(_is_asleep, self.members())) else 0
+
     def members(self) -> dict[int, str]:
         """Return the living processes of the program's session, each with its command line."""
         found = {}
@@ -241,6 +249,15 @@ def marked(mark: str) -> list[int]:
         except OSError:  # somebody else's, or it has just ended
             pass
     return found
+
+
+def _is_asleep(pid: int) -> bool:
+    """Return whether the main thread of a process sleeps, or has ended."""
+    try:
+        stat = Path(f"/proc/{pid}/task/{pid}/stat").read_text(errors="replace")
+    except OSError:  # or there is no /proc
+        return True
+    return stat.rpartition(")")[2].split()[0] != "R"
 
 
 def _kill(pid: int, signum: int) -> None:

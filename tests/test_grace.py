@@ -118,19 +118,13 @@ def test_a_c_call_that_keeps_the_gil_is_ended_by_the_last_resort(ended):
 def test_a_pipe_that_nobody_reads_does_not_hold_it_up(ended, last, code):
     """It prints the stacks to stderr, which takes nothing there, and still ends the process."""
     lines, status, seconds = ended(f"""
-        import os, re, time
+        import re, time
+        from full_pipe import fill
         import graceexit
 
         graceexit.install(grace=3)
         graceexit.on_exit(lambda: 1 / 0)
-        read, write = os.pipe()
-        os.set_blocking(write, False)
-        try:
-            while True:
-                os.write(write, b"x" * 4096)
-        except BlockingIOError:
-            os.set_blocking(write, True)
-        os.dup2(write, 2)
+        fill(2)
         try:
             print("ready")
             while True:

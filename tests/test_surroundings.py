@@ -100,18 +100,9 @@ graceexit.on_exit(lambda: print("closed"))
 # Nobody hears what is said.
 
 PIPE = """
-import os, sys, threading, time
+import os, sys, time
+from full_pipe import fill
 import graceexit
-
-def fill(descriptor):
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    try:
-        while True:
-            os.write(write, b"x" * 4096)
-    except BlockingIOError:
-        os.set_blocking(write, True)
-    os.dup2(write, descriptor)
 
 @graceexit.on_exit
 def close():

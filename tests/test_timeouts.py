@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from harness import NO_THREADS_AT_THE_END
-from servers.driver import APPS, Client, free_port, settle
+from servers.driver import APPS, Client, free_port
 from serving import need
 
 import graceexit
@@ -44,7 +44,7 @@ def stuck(program):
         client.start()
         pid = int(running.wait_for(re.compile(f"^{until} ")).split()[1])
         if "wsgi" in words:  # the main thread of a Granian worker waits without a limit there
-            settle(running)
+            running.settle()
         return running, client, pid
 
     return start

@@ -38,7 +38,7 @@ REAPED = Path(__file__).parents[1] / "programs" / "reaped.c"
 # its patience by then, and killed it.
 GOOD_TIME = 25.0
 LIMIT = 90.0  # for the whole run, and what a reload takes on top
-LOOKS, LOOK = 5, 0.02  # so often a process is seen to sleep; seconds between two looks
+LOOK = 0.02  # seconds between two looks
 
 
 @dataclass
@@ -241,7 +241,7 @@ class Server:
     def settle(self) -> None:
         """Wait until the main thread of every process sleeps, unless they never do for long."""
         if not self.row.restless:
-            settle(self.running)
+            self.running.settle()
 
     def do_reload(self) -> None:
         """Have the server replace its workers."""
@@ -372,23 +372,6 @@ def wait_until_listening(running: Program, port: int) -> None:
             if sock.connect_ex(("127.0.0.1", port)) == 0:
                 return
         running.check()
-
-
-def settle(running: Program) -> None:
-    """Wait until the main thread of every process sleeps, as often as it is looked at."""
-    seen = 0
-    while seen < LOOKS:
-        running.check()
-        seen = seen + 1 if all(map(is_asleep, running.members())) else 0
-
-
-def is_asleep(pid: int) -> bool:
-    """Return whether the main thread of a process sleeps, or has ended."""
-    try:
-        stat = Path(f"/proc/{pid}/task/{pid}/stat").read_text(errors="replace")
-    except OSError:  # or there is no /proc
-        return True
-    return stat.rpartition(")")[2].split()[0] != "R"
 
 
 def is_over(pid: int) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from servers.driver import APPS, Client, free_port, settle
+from servers.driver import APPS, Client, free_port
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "early-notice.md"
@@ -84,7 +84,7 @@ def test_a_request_in_flight_learns_of_sigterm_when_the_documentation_says_so(
     client.start()
     busy = running.wait_for(re.compile("^requested ")).split()[1]
     if "wsgi" in words:  # the main thread of a Granian worker waits without a limit there
-        settle(running)
+        running.settle()
     running.send(signal.SIGTERM)
     if expected == LATE:  # else the request ends by the notice, or never
         struck.touch()
