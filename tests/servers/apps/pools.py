@@ -25,8 +25,9 @@ def task():
     return sys.modules["service"].answer()
 
 
-def child(busy, stop):
+def child(busy, started, stop):
     """Be a process of multiprocessing."""
+    started.wait()
     begin()
     if busy:
         task()
@@ -36,14 +37,15 @@ def child(busy, stop):
 
 def run_processes(context):
     """Have two processes, which are registered like threads."""
-    stop = context.Event()
-    children = [context.Process(target=child, args=(busy, stop)) for busy in (True, False)]
+    started, stop = context.Event(), context.Event()
+    children = [context.Process(target=child, args=(busy, started, stop)) for busy in (True, False)]
     for process in children:
         process.start()
         if not service.PLAIN:
             import graceexit
 
             graceexit.register(process, stop=stop)
+    started.set()  # not before the last fork: Python ignores a KeyboardInterrupt in a hook of it
     while True:
         multiprocessing.active_children()  # which reaps them
         time.sleep(0.05)
