@@ -1,6 +1,7 @@
-"""Clean up when your process exits, however it exits."""
+"""Clean up when your process exits."""
 
 from graceexit._items import Item
+from graceexit._latch import Latch
 from graceexit._process import own
 from graceexit._registry import Registry
 
@@ -8,17 +9,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final as _Final
 
-    from graceexit._latch import Latch
     from graceexit._report import Report, Result
 else:
     _Final = object  # a module's annotations are evaluated, and typing is not imported for that
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Item",
+    "Latch",
     "Registry",
     "Report",
     "Result",
     "exiting",
+    "hold",
     "install",
     "on_exit",
     "register",
@@ -30,7 +34,8 @@ __all__ = [
 register: _Final = own.registry.register
 on_exit: _Final = own.registry.on_exit
 unregister: _Final = own.registry.unregister
-exiting: "Latch" = own.exiting
+exiting: Latch = own.exiting
+hold: _Final = own.hold
 install: _Final = own.install
 uninstall: _Final = own.uninstall
 shutdown: _Final = own.shutdown

@@ -1,73 +1,76 @@
 """
 How a process ends: one SIGTERM, from the handler to the death.
 
-1. The handler (`end_by`) notes the signal, starts the *ender* and raises SystemExit, so that the
-   main thread unwinds. A process that ends by itself begins with 2.
-2. The hook that runs before Python joins the threads (`hook`) says that the main thread has ended,
-   and starts the ender if nothing has. It also starts a small non-daemon thread that waits for the
-   ender, and which the interpreter joins like any other.
-3. The ender (`_end`) waits for the main thread, runs the items of negative order, waits for the
-   other threads, runs the rest, and makes the main thread leave a join that would last for ever
-   (`_finish`).
-4. The exit function (`at_exit`) waits for the ender; if the signal was ours, it runs the other
-   exit functions and dies of the signal.
+    phase     the main thread                      the ender, a thread of its own
+    SERVING   end_by: notes the signal, starts
+              the ender, and unwinds
+    WAITING   unwinds; hook: "I have ended";       waits for the main thread, runs the items of
+              runs the hooks of others, and        negative order, waits for those hooks, for the
+              joins the other threads              other threads and for the jobs of pools
+    RUNNING   is still in that join                runs the rest
+    LEAVING   leaves the join; at_exit: runs the   closes what was held open; sees to it that the
+              exit functions, and dies             main thread gets there, and that it takes no
+                                                   longer than it may
 
-The module is imported by `install`, not before: a process that registers nothing pays nothing. A
-handler of somebody else may raise at any moment of what runs on the main thread, so that each step
-there can be done again.
+A process that ends by itself begins with the hook. The ender is a raw thread, on which nobody's
+signal handler runs, so that nothing there has to be done twice. The hook and the exit function run
+on the main thread, where somebody's handler may raise between any two instructions; so both begin
+with the same step, `_begin`, which may be done again, and what the one does not come to do the
+other does.
 
-Not done, because it hangs on 3.15: to mark a stuck thread as joined. Python up to 3.12 keeps a set
-of the locks that it is going to wait for, and the hook takes the registered threads out of it:
-leaving the join would cost a child of multiprocessing its exit code there, and where no thread can
-be started (3.12.1 after the main thread's end, a process limit) it is the exit function, after the
-join, that has to stop them.
+The interpreter joins a small non-daemon thread that waits for the ender, like any other. Not done,
+because it hangs on 3.15: to mark a stuck thread as joined. Python up to 3.12 keeps a set of the
+locks that it is going to wait for, and the hook takes the registered threads out of it: where no
+thread can be started (3.12.1 after the main thread's end, a process limit) the items run after the
+join, for the main thread has to have ended by then for whoever looks at that.
 """
 
 import atexit
 import os
-import stat
 import sys
 import threading
-from time import monotonic, sleep
+from signal import SIGINT, getsignal
+from time import sleep
 
 from graceexit import _signals
-from graceexit._items import NEVER, place, target_of
+from graceexit._executors import Executors, Jobs, workers
+from graceexit._items import NEVER, is_running, place, target_of
 from graceexit._latch import LOOK, Bell, Latch, start_thread
-from graceexit._report import (
-    ERROR,
-    INFO,
-    WARNING,
-    Report,
-    signal_name,
-    traceback_of,
-    within,
-    write,
-)
-
-try:
-    import faulthandler
-except ImportError:  # pragma: no cover - a subinterpreter, which cannot be measured, has none
-    faulthandler = None  # type: ignore[assignment]
+from graceexit._report import Report, call_of, escaped, signal_name, stack_of, traceback_of
+from graceexit._unwinding import Unwinding, is_interrupted, stack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+    from typing import Any
 
-    from graceexit._process import Process
-    from graceexit._runner import Outcome
+    from graceexit._items import Outcome
+    from graceexit._limits import Limits
+    from graceexit._registry import Registry
+
+INFO, WARNING, ERROR = 20, 30, 40  # the levels of logging
+SERVING, WAITING, RUNNING, LEAVING = "serving", "waiting", "running", "leaving"
 
 PATIENCE = 5.0  # seconds after which a program that ends by itself is told what it waits for
 SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
-ATTEMPTS = 5  # so often the exit tries to begin, each time after a handler has raised
-# So often what the exit function waits for may raise: a handler, each time that it is called, or a
-# broken hub of gevent, at once and for ever, which takes a second to do it so often.
+STILL = 1.0  # seconds after which a KeyboardInterrupt that is still being handled is the end
+# So often what the main thread does may raise: a handler, each time that it is called, or a broken
+# hub of gevent, at once and for ever, which takes a second to do it so often.
 RAISES = 100_000
-LEAVING = 1.0  # seconds for the main thread to leave the join
+TO_LEAVE = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
-RESERVE = 0.5  # seconds of the grace that are left for saying what happened, and for the death
-STDERR = 2  # the file descriptor
-FLUSHING = 1.0  # seconds for the log, and for the standard streams
+FLUSHING = 1.0  # seconds for the log
+LOOKS = 0.05  # seconds between two looks at a thread that cannot be joined
+
+REMEDIES = (
+    "to have a thread stopped, write register(thread, stop=...); to tell its owner,"
+    " on_exit(tell, order=-1); to give it longer, install(linger=...)"
+)
+
+
+class Leave(BaseException):
+    """Raised in the main thread to make it leave a join that would last for ever."""
 
 
 class Exit:
@@ -75,263 +78,176 @@ class Exit:
 
     def __init__(
         self,
-        process: "Process",
-        *,
-        clock: "Callable[[], float]" = monotonic,
-        end: "Callable[[int], None]" = os._exit,
+        registry: "Registry",
+        exiting: Latch,
+        handlers: _signals.Handlers,
+        limits: "Limits",
+        executors: Executors,
+        be_first: "Callable[[], None]",
     ) -> None:
-        self._clock = clock
-        self._end_process = end
-        self._process = process
-        self._registry = process.registry
-        self._exiting = process.exiting
-        self._our_signal: int | None = None  # the signal to die of
-        self._ending_since: float | None = None  # when the process began to be ended, not to end
-        self._deadline: float | None = None  # when the grace is over
-        self._stderr = STDERR  # where the last resort prints
-        self._quiet = False  # our handler must not raise
+        self.limits = limits
+        self.phase = SERVING
+        self._registry = registry
+        self._exiting = exiting
+        self._handlers = handlers
+        self._executors = executors
+        self._be_first = be_first  # among the exit functions
+        self._signum: int | None = None  # the signal to die of
         self._pressed = 0.0  # when the last Ctrl-C came that counted
-        self._warned = False  # Ctrl-C has been pressed once
-        self._waiting = False  # the ender waits for the rest of the program
-        self._inline = False  # there is no ender, for no thread can be started
-        self._in_hook = False  # the main thread is not in the join yet
-        self._leaving = False  # it is to leave the join
-        self._begun = False  # nothing is left to be done for the exit to begin
-        self._dying = False  # the exit functions of others run, and then it dies of the signal
+        self._answer = False  # it is to be answered
         self._abandoned = False  # somebody has uninstalled us: nothing is to be ended
         self._has_ender = False
         self._to_end = threading.Lock()  # taken by the ender, should two be started
         self._bell = Bell()  # wakes the ender
+        self._unwinding = Unwinding(self._bell.ring)
+        self._jobs = Jobs(self._bell.ring)
         self._main_ended = Latch()
+        self._hooks_over = Latch()  # those of others, which come before the join
         self._over = Latch()  # the items have been run
         self._exit_functions = Latch()  # they have begun
         self._finished = Latch()  # they have ended
-        self._waiter: threading.Thread | None = None
-        self._taken_out: set[int] = set()  # ids of threads that are not joined at the end
-        self._outcomes: list[Outcome] = []
-        self._said_at = 0.0  # when the log said that the exit begins
+        self._cut: list[threading.Thread] = []  # who goes on though its time is over
+        self._taken_out: set[int] = set()  # ids of threads that Python does not join at its end
+        self._waiter = threading.Thread(target=self._accompany, name="graceexit", daemon=False)
+        self._waiter.graceexit = True  # type: ignore[attr-defined]  # another copy's does not wait for it
 
-    def abandon(self) -> None:
-        """End nothing: uninstalled."""
-        self._abandoned = True
-        self._main_ended.set()
-        self._bell.ring()
-        if self._stderr != STDERR:
-            try:
-                os.close(self._stderr)
-            except OSError:  # the program has closed whatever was open
-                pass
-
-    # Signals: all of this runs on the main thread, between any two instructions of it.
+    # SERVING: the handlers. They run on the main thread, between any two instructions of it.
 
     def notice(self, signum: int) -> None:
-        """Note that the end has been asked for."""
+        """Note that the end has been asked for, whoever sees to it."""
         if self._exiting.signum is None:
             self._exiting.signum = signum
             self._exiting.set()
-            if self._process.grace is not None:
-                self._set_deadline()
-                self._start_ender()
+            if self.limits.grace is not None:
+                self.limits.begin()
+                self._start()
 
-    def end_by(self, signum: int, frame: "FrameType | None") -> None:
+    def end_by(self, signum: int, frame: "FrameType | None", *, held: bool) -> None:
         """Do what the default action would do, after the clean-up."""
-        if self._our_signal is not None:
-            return
-        self._ending_since = self._clock()
-        self._our_signal = signum
-        has_ender = self._start_ender()
-        self._bell.ring()
-        if in_child():
-            # Nothing unwinds there without us either, and a worker of a ProcessPoolExecutor would
-            # hand the exception to its parent. The ender runs the items at once.
-            if not has_ender:
-                self._run()
-                self._die(signum)
-        elif not self._quiet and not is_shutting_down(frame):
-            raise SystemExit(128 + signum)
-        elif not has_ender:
-            # Nobody else can make this thread leave the join that it may be in.
-            self._leaving = True
-            self.leave()
+        first = self._signum is None
+        if first:
+            self.limits.ask()
+            self._signum = signum
+            self._handlers.put_for_leaving(self.leave)
+        has_ender = self._start()
+        # A hook that raises would skip the others. Python handles there what came between the
+        # program's end and the first line of its own.
+        if not (self._main_ended.is_set() or is_shutting_down(frame)):
+            if first and not held:
+                self._unwinding.begin(signum, frame, getsignal(SIGINT))
+        elif not has_ender and self.phase != RUNNING:  # nobody else makes this thread leave the join
+            self.phase = LEAVING
+            self.leave(signum, frame, None)
 
-    def interrupt(self, signum: int, frame: "FrameType | None") -> None:
-        """Ctrl-C during the exit: once is a notice, twice is a person who wants out."""
-        now = self._clock()
-        if self._waiting and not self._warned:
-            self._warned = True
-            self._pressed = now
+    def press(self, signum: int, *, held: bool) -> None:
+        """Note Ctrl-C where Python's own handler goes on to raise KeyboardInterrupt."""
+        if held:
+            self._pressed = self.limits.clock()
+            self.limits.ask()
             self.notice(signum)
-            self.end_by(signum, frame)
-        elif now - self._pressed >= SAME_PRESS:
-            self._pressed = NEVER
-            running = self._others() if self._waiting else self._registry._in_progress()
-            names = ", ".join(one.name for one in running)
-            self._last_words(f"Ctrl-C: ended at once; still running: {names or 'nothing'}\n")
-            _signals.die(signum)
+            self._start()
+        elif self.limits.grace is not None and self._exiting.signum is None:
+            since = self.limits.clock()
 
-    def leave(self, *_: object) -> None:
-        """Make the main thread leave the join, if that is asked for."""
-        joining = self._begun and not self._in_hook and not self._exit_functions.is_set()
-        if self._leaving and joining:
-            hide(_signals.Leave)
-            raise _signals.Leave
+            def look() -> None:
+                # A program, such as a notebook, may go on after it.
+                while is_interrupted(threading.main_thread().ident):
+                    if self.limits.clock() >= since + STILL:
+                        self.notice(signum)
+                        return
+                    sleep(LOOKS)
 
-    def run_before_death(self, signum: int) -> None:
-        """Run the items: the main thread is about to send itself a signal that kills it."""
-        self._quiet = True
-        self._pressed = self._clock()
-        self.notice(signum)
-        try:
-            self._say_begin()
-            self._run()
-            self._say_end()
-            self._last_words("")
-        finally:
-            self._quiet = self._main_ended.is_set()
+            def look_later() -> None:
+                sleep(LOOKS)
+                look()
 
-    # The hook and the exit function, on the main thread.
+            start_thread(look_later)
+
+    # WAITING: the hook, on the main thread, before the hooks of others and the join.
 
     def hook(self) -> None:
         """
-        Begin the exit, before Python joins the other threads.
+        Begin the exit.
 
-        It does not wait, and no error gets out, for that would skip the hooks of others. What does
-        get out leaves the join, if that has been asked for meanwhile.
+        It does not wait, and no error gets out, for that would skip the hooks of others.
         """
-        self._in_hook = True
         try:
             self._begin()
-            # If it did not come to begin, there is to be an ender all the same. A child that was
-            # interrupted in its hooks may come here twice.
-            wanted = self._has_ender or not self._begun
-            if wanted and self._start_ender() and self._waiter is None:
-                self._waiter = threading.Thread(target=self._accompany, name="graceexit")
-                self._waiter.daemon = False
-                try:
-                    self._waiter.start()
-                except RuntimeError:  # no thread can be started
-                    if in_child():  # there may be no exit function that waits
-                        self._over.wait()
-        except BaseException as error:  # a handler may raise here, and other hooks must run
+        except BaseException as error:  # perhaps somebody's handler
+            self._begin()
             self._say_error(error)
-            self._begin()  # if that was between two attempts
-        self._in_hook = False
-        self.leave()
 
     def _begin(self) -> None:
-        """Begin the exit, though somebody's handler may raise at any moment of it."""
-        attempts = 0
-        while not self._begun and attempts < ATTEMPTS:
-            attempts += 1
-            try:
-                self._do_begin()
-            except BaseException as error:
-                self._say_error(error)
-
-    def _do_begin(self) -> None:
-        """Begin the exit: the main thread's code is over."""
-        self._quiet = True
-        self._pressed = self._clock()
-        if self._ending_since is None and (self._exiting.signum is not None or in_child()):
-            self._ending_since = self._pressed
+        """Begin the exit: the main thread's code is over. To be called again does no harm."""
+        if not self._main_ended.is_set():
+            self._pressed = self.limits.clock()  # by Ctrl-C, perhaps
+            if sys.modules["sys"].__dict__.get("last_type") is KeyboardInterrupt:
+                self.notice(SIGINT)
+        if self._exiting.signum is not None or in_child():
+            self.limits.ask()
         self._exiting.set()
-        self._main_ended.set()
-        self._registry._attend = self.attend
-        self._set_deadline()
-        if self._registry or self._registry._left or self._our_signal is not None:
+        self.limits.begin()
+        self._registry._attend = self._start
+        self._unwinding.end()
+        self._handlers.take_over(self.interrupt, self.leave)
+        if self._registry or self._registry._left or self._signum is not None:
+            take_out_of_the_join(self._registry, self._taken_out)
             self._be_first()
-            self._process.handlers.take_over(self)
-            self._bell.ring()
-            self._take_out_of_the_join()
-            if not self._start_ender():
-                self._begun = True
-                self._begin_inline()
+            if self._start() and not self._over.is_set():
+                self._executors.hold(self.end_of_hooks)
         else:
-            self._process.handlers.allow_leaving(self)  # something may yet be registered
-        self._begun = True
+            self._hooks_over.set()
+        self._main_ended.set()
+        self._bell.ring()
+        if not self._has_ender:
+            self._run_here(before_the_join=True)
+        elif not self._waiter.is_alive() and not self._over.is_set():
+            try:
+                self._waiter.start()
+            except RuntimeError:  # no thread can be started, or it is over
+                self._be_first()
 
-    def _be_first(self) -> None:
-        """Have our exit function run before the other ones."""
-        if not self._exit_functions.is_set():
-            self._process.be_first()
-
-    def attend(self) -> None:
-        """See to a registration that comes during the exit."""
-        self._start_ender()
+    def end_of_hooks(self) -> None:
+        """Note that the hooks of others have run."""
+        self._hooks_over.set()
         self._bell.ring()
 
-    def _take_out_of_the_join(self) -> None:
-        """Have Python up to 3.12 not wait for the threads that the ender waits for."""
-        locks: set[object] = getattr(threading, "_shutdown_locks", set())
-        for item in list(self._registry._items) if locks else ():
-            # A callback may be anything, also something of which every attribute raises.
-            lock = None if item.stop is None else getattr(item.subject, "_tstate_lock", None)
-            if lock in locks:  # pragma: no cover - up to 3.12
-                locks.discard(lock)
-                self._taken_out.add(id(item.subject))
+    def joined(self) -> None:
+        """Run what is left where no thread could be started; Python has joined the other ones."""
+        self.end_of_hooks()
+        if self._has_ender and in_child():  # there may be no exit function that waits
+            self._over.wait()
+        if not self._has_ender:
+            self._run_here(before_the_join=False)
 
-    def _begin_inline(self) -> None:
-        """Begin the exit where no thread can be started: everything happens on the main thread."""
-        self._inline = True
-        self._say_begin()
-        self._run(before=0)
-        if in_child():  # no exit function may come
-            self._wait(self._is_alone)
-            self._run()
-        # From 3.13 on the threads must end before the join.
-        elif not hasattr(threading, "_shutdown_locks"):  # pragma: no branch - else up to 3.12
-            self._run()
-        self._waiting = True
+    def _run_here(self, *, before_the_join: bool) -> None:
+        """Run the items on the main thread, where no thread can be started."""
+        if self._registry:
+            self._say_begin()
+            begun = self.limits.clock()
+            # From 3.13 on the registered threads must end before the join.
+            late = before_the_join and hasattr(threading, "_shutdown_locks")
+            outcomes = self._run(before=0 if late else NEVER)
+            if not late:
+                self._say_end(outcomes, begun)
+                self._flush()
+            self.phase = WAITING if late else LEAVING
 
     def _accompany(self) -> None:
         """Be what the interpreter joins; tell the ender when the other threads have ended."""
+        self._hooks_over.wait()
         while others := self._others():
-            try:
-                # As Python does, whatever the thread's class makes of it; it may yet be registered.
-                threading.Thread.join(others[0], LOOK)
-            except RuntimeError:  # it is being started at this moment
-                sleep(0.001)
+            wait_for(others[0])
         self._bell.ring()
         self._over.wait()
 
-    def at_exit(self) -> None:
-        """Wait for the ender, run what is left, and die of the signal if it was ours."""
-        if self._dying:
-            return
-        self._exit_functions.set()
-        raised = 0
-        while raised < RAISES:
-            try:
-                self._begin()
-                self._bell.ring()
-                self._process.handlers.take_over(self)  # Ctrl-C is ours, if it is not yet
-                if self._has_ender:
-                    self._over.wait()
-                self._waiting = False
-                if self._registry or self._registry._run:  # some left, or a run that was cut
-                    self._run()
-                if self._inline:
-                    self._say_end()
-                break
-            except BaseException as error:  # somebody's handler, and nothing is left to unwind
-                raised += 1
-                if raised == RAISES:
-                    self._say_error(error)
-        if self._our_signal is not None:
-            try:
-                self._dying = True  # this function is one of those that run now
-                atexit._run_exitfuncs()
-            finally:  # somebody's handler may raise at any moment
-                self._finished.set()
-                self._die(self._our_signal)
-        self._process.handlers.uninstall()
+    # WAITING, RUNNING: the ender.
 
-    # The ender.
-
-    def _start_ender(self) -> bool:
-        """Start the ender unless somebody has; return whether there is one."""
+    def _start(self) -> bool:
+        """Wake the ender, or start it if nobody has; return whether there is one."""
         if not self._has_ender and start_thread(self._end):
             self._has_ender = True
+        self._bell.ring()
         return self._has_ender
 
     def _end(self) -> None:
@@ -341,207 +257,318 @@ class Exit:
             return
         self._has_ender = True
         try:
-            self._say_begin()
-            self._wait(self._main_ended.is_set)
+            begun = self._say_begin()
+            self._wait(self._main_thread)
             if self._abandoned:
                 return
             self._run(before=0)
-            self._wait(self._is_alone)
-            self._run()
-            self._say_end()
-            if self._registry:  # something has been registered while that was said
+            self._wait(self._others)
+            self._say_end(self._run(), begun)
+            if len(self._registry) and not self._registry._tired:  # registered while that was said
                 self._run()
         except BaseException as error:  # whatever it is, the process must end
             self._say_error(error)
         finally:
+            self._jobs.end()
             if not self._abandoned:
                 self._finish()
 
-    def _wait(self, done: "Callable[[], bool]") -> None:
-        """Wait until *done()*, for as long as the rest of the program may take."""
-        warn_at = self._clock() + PATIENCE
-        noticed = False  # Ctrl-C has been answered
-        self._waiting = True
-        while not done() and (left := self._patience()) > 0:
-            now = self._clock()
-            if self._warned and not noticed:
-                noticed = True
-                self._say_waiting(
-                    f"Ctrl-C: at most {left:.1f} s more for", "press again to end now"
-                )
-            elif left == NEVER and now >= warn_at:
+    def _wait(self, rest: "Callable[[], list[threading.Thread]]") -> None:
+        """Wait until *rest()* is empty, for as long as the rest of the program may take."""
+        self.phase = WAITING
+        begun = self.limits.clock()
+        warn_at = begun + PATIENCE
+        while (threads := rest()) and (left := self._patience()) > 0:
+            if self._answer:
+                self._answer = False
+                self._say_waiting(threads, f"Ctrl-C: waiting {left:.1f} s more for", "press again to end now")
+            elif left == NEVER and self.limits.clock() >= warn_at:
                 warn_at = NEVER
-                self._say_waiting(
-                    "the exit waits for",
-                    "register the thread, or close its owner with on_exit(..., order=-1), or end"
-                    " the process by a signal (linger)",
-                )
-            if not self._bell.wait(min(left, LOOK)) and self._main_ended.is_set():
-                # A signal that another thread has taken does not wake a thread that joins.
+                self._say_waiting(threads, "waiting for", REMEDIES)
+            due = self._unwinding.due()
+            if due is not None and due <= 0:
                 _signals.interrupt_main(_signals.SIGURG)
-        self._waiting = False
+                due = LOOKS
+            if not self._bell.wait(min(left, LOOK, NEVER if due is None else due)):
+                if self._main_ended.is_set():
+                    # A signal that another thread has taken does not wake a thread that joins.
+                    _signals.interrupt_main(_signals.SIGURG)
+        # Each is named once.
+        threads = [] if self._unwinding.parked else [one for one in threads if one not in self._cut]
+        if threads:
+            self._cut += threads
+            waited = self.limits.clock() - (self.limits.since or begun)
+            what = f"{self.limits.name} is over (waited {waited:.1f} s), and items run beside"
+            self._say_waiting(threads, what, REMEDIES)
 
     def _patience(self) -> float:
         """Return the seconds that the rest of the program still has."""
-        if self._our_signal is not None and in_child():
-            return 0.0
-        end = NEVER
-        grace, linger = self._process.grace, self._process.linger
-        if self._ending_since is not None and linger is not None:
-            end = self._ending_since + linger
-        if self._deadline is not None and grace is not None:
-            end = min(end, self._deadline - grace / 2)
-        return end - self._clock()
+        return 0.0 if self._unwinding.parked else self.limits.patience()
 
-    def _others(self) -> list[threading.Thread]:
-        """Return the threads that Python waits for and that are nobody's to stop."""
-        ids = {id(item.subject) for item in self._registry._known()} | {id(self._waiter)}
+    def _main_thread(self) -> list[threading.Thread]:
+        """Return the main thread, until it has ended."""
+        return [] if self._main_ended.is_set() else [threading.main_thread()]
+
+    def _threads(self) -> list[threading.Thread]:
+        """Return the threads that Python waits for, that are nobody's to stop and in no pool."""
+        ids = {id(item.subject) for item in self._registry._known()} | workers()
         return [thread for thread in joined_at_exit() if id(thread) not in ids]
 
-    def _is_alone(self) -> bool:
-        return not self._others()
+    def _others(self) -> list[threading.Thread]:
+        """Return what items of order 0 wait for: hooks, other threads, and jobs of pools."""
+        if threads := self._threads():
+            return threads
+        if not self._hooks_over.is_set():
+            return [threading.main_thread()]
+        return self._jobs.left()
+
+    def _run(self, before: float = NEVER) -> "list[Outcome]":
+        """Run the items of an order below *before*; return how all have ended so far."""
+        self.phase = RUNNING
+        return self._registry._advance(before, self.limits.limit(), self.limits.grace)
+
+    # LEAVING: the ender sees to it that the main thread ends the process, or does it itself.
 
     def _finish(self) -> None:
         """End what is left to end, once the items have been run."""
-        if self._our_signal is not None and (in_child() or not self._main_ended.is_set()):
-            self._die(self._our_signal)
+        self._close()
+        self._flush()
+        if self._signum is not None and (in_child() or not self._main_ended.is_set()):
+            self._die(self._signum)
         self._be_first()
         self._over.set()
-        # A signal may still come that leaves the threads behind which the interpreter waits for.
-        while not self._exit_functions.is_set() and (left := self._until_leaving()) > 0:
-            self._bell.wait(min(left, LOOK))
-        if self._our_signal is not None and in_child():
-            self._die(self._our_signal)
-        self._leaving = True
-        give_up = self._clock() + LEAVING
-        while not self._exit_functions.is_set():
-            if self._clock() >= give_up or not _signals.interrupt_main(_signals.SIGURG):
+        while not self._exit_functions.is_set() and not self._is_to_leave():
+            self._bell.wait(LOOK)
+        if self._signum is not None and in_child():  # it has come since
+            self._die(self._signum)
+        self.phase = LEAVING
+        give_up = self.limits.clock() + TO_LEAVE
+        while not self._exit_functions.wait(LOOKS):
+            if in_child():  # it has left the join, and there are no exit functions
+                return
+            if self.limits.clock() >= give_up or not _signals.interrupt_main(_signals.SIGURG):
                 self._end_now()
-            self._exit_functions.wait(0.05)
         # Exit functions may wait for ever for what a thread holds that was left behind.
-        must_end = self._our_signal is not None or self._registry._left
-        left = NEVER if (limit := self._limit()) is None else limit - self._clock()
+        must_end = self._signum is not None or self._registry._left
+        limit = self.limits.limit()
+        left = NEVER if limit is None else limit - self.limits.clock()
         if must_end and not self._finished.wait(min(EXIT_FUNCTIONS, left)):
             self._end_now()
 
-    def _until_leaving(self) -> float:
-        """Return the seconds after which the main thread is to leave what it waits for."""
+    def _close(self) -> None:
+        """Call what was held back; it takes no longer than the process has."""
+        closed = Latch()
+        dying = self._signum is not None and in_child()
+
+        def release() -> None:
+            try:
+                self._executors.release(dying=dying)
+            finally:
+                closed.set()
+                self._bell.ring()
+
+        begun = self.limits.clock()
+        if not start_thread(release):
+            release()
+        while not closed.is_set():
+            left = NEVER
+            if dying:
+                left = begun + self.limits.closing() - self.limits.clock()
+            elif self._signum is not None or self.limits.grace is not None:
+                left = max(self.limits.patience(), begun + LOOKS - self.limits.clock())
+            if left <= 0:
+                break
+            self._bell.wait(min(left, LOOK))
+
+    def _is_to_leave(self) -> bool:
+        """Return whether the main thread is to wait for nothing more, if it still does."""
         if not self._main_ended.is_set():
-            return NEVER
+            return False
         waited_for = {id(thread) for thread in joined_at_exit()} - self._taken_out
-        if self._our_signal is not None:
+        if self._signum is not None:
             # Where there is no thread to wait for, the hook of somebody else may be at work.
-            return 0.0 if waited_for - {id(self._waiter)} else self._patience()
-        left = {id(item.subject) for item in self._registry._left}
-        return 0.0 if waited_for & left and self._is_alone() else NEVER
+            return bool(waited_for) or self._patience() <= 0
+        stuck = {id(item.subject) for item in self._registry._left}
+        return bool(waited_for & stuck) and not self._threads()
+
+    def leave(self, _signum: int, frame: "FrameType | None", _layer: object) -> None:
+        """Leave the join, or what else is to be left: a signal handler, for the ender."""
+        if self.phase == LEAVING and is_joining(frame):
+            raise Leave
+        if not self._main_ended.is_set():
+            self._unwinding.again()
+
+    def at_exit(self) -> None:
+        """Wait for the ender, run what is left, and die of the signal if it was ours."""
+        if self._exit_functions.is_set():  # this function is one of those that run now
+            return
+        self._exit_functions.set()
+        for _ in range(RAISES):
+            try:
+                self._bell.ring()
+                self._begin()  # if the hook did not
+                self.end_of_hooks()
+                if self._has_ender:
+                    self._over.wait()
+                if (self._registry and not self._registry._tired) or self._registry._run:
+                    self._run()  # some left, or a run that goes on
+                break
+            except BaseException:  # noqa: S112
+                continue  # somebody's handler, and nothing is left to unwind
+        if self._signum is not None:
+            try:
+                atexit._run_exitfuncs()
+            finally:
+                self._finished.set()
+                self._die(self._signum)
+        self._handlers.uninstall()
+
+    def run_before_death(self, signum: int) -> None:
+        """Run the items: the main thread is about to send itself a signal that kills it."""
+        self.notice(signum)
+        self._pressed = self.limits.clock()
+        self._handlers.take_over(self.interrupt, self.leave)  # a second one must not kill half way
+        try:
+            begun = self._say_begin()
+            self._say_end(self._run(), begun)
+            if in_child():
+                self._executors.release(dying=True)
+            self._last_words("")
+        finally:
+            self._handlers.give_back([self.interrupt, self.leave])
+            self.phase = SERVING
 
     def _end_now(self) -> None:
         """End the process from here."""
-        if self._our_signal is not None:
-            self._die(self._our_signal)
+        if self._signum is not None:
+            self._die(self._signum)
         self._last_words("")
-        self._end_process(1)
+        os._exit(1)
 
     def _die(self, signum: int) -> None:
         """Die of *signum*, after what was printed has gone out."""
         try:
             self._last_words("")
-            if not _signals.is_main_thread():
-                # Within a second, for the lock of the imports may be taken for ever.
-                within(1.0, lambda: __import__("ctypes"))
         finally:
-            _signals.die(signum, end=self._end_process)
+            _signals.die(signum)
 
-    # Running, and saying so.
+    # What may come in between: Ctrl-C, and `uninstall`.
 
-    def _run(self, before: float = NEVER) -> None:
-        self._outcomes = self._registry._advance(before, self._limit())
+    def interrupt(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> None:
+        """Take Ctrl-C for a signal while others are waited for; else a person wants out."""
+        now = self.limits.clock()
+        if self.phase == SERVING and callable(layer.previous):  # there is nothing to be run
+            layer.previous(signum, frame)
+        elif self.phase == WAITING and self.limits.since is None:
+            self._answer = True
+            self._pressed = now
+            self.notice(signum)
+            self.end_by(signum, frame, held=False)
+        elif now - self._pressed >= SAME_PRESS:
+            self._pressed = NEVER
+            waits = self.phase == WAITING
+            running = self._others() if waits else self._registry._in_progress()
+            names = ", ".join(escaped(one.name) for one in running)
+            self._last_words(f"graceexit[{os.getpid()}]: Ctrl-C again: ended at once; still running: {names or 'nothing'}\n")
+            _signals.die(signum)
 
-    def _limit(self) -> float | None:
-        """Return when everything has to be over, under grace."""
-        if self._deadline is None or self._process.grace is None:
-            return None
-        return self._deadline - min(self._process.grace / 10, RESERVE)
+    def abandon(self) -> None:
+        """End nothing: uninstalled, or a forked child."""
+        self._abandoned = True
+        self.limits.disarm()
+        self.limits.close()
+        self._unwinding.end()
+        self._jobs.end()
+        self._main_ended.set()
+        self._hooks_over.set()
+        self._bell.ring()
 
-    def _say_begin(self) -> None:
-        self._said_at = self._clock()
-        signum = self._exiting.signum
-        why = "the end of the program" if signum is None else signal_name(signum)
-        self._registry._say(INFO, f"exit because of {why}: {len(self._registry)} to run")
+    # Saying so.
 
-    def _say_end(self) -> None:
-        report = Report(self._outcomes, self._exiting.signum, self._clock() - self._said_at)
-        self._registry._say(INFO, f"exit: {report.summary}")
-        self._flush()
+    def _say_begin(self) -> float:
+        log, signum = self._registry._say(), self._exiting.signum
+        log.why, log.signum = why(signum), signum
+        log.post(INFO, f"exit begins, {len(self._registry)} to run")
+        return self.limits.clock()
 
-    def _say_waiting(self, what: str, remedy: str) -> None:
-        threads = self._others() if self._main_ended.is_set() else [threading.main_thread()]
-        names = ", ".join(f"{thread.name} ({place(target_of(thread))})" for thread in threads)
-        self._registry._say(WARNING, f"{what} {names}; {remedy}")
+    def _say_end(self, outcomes: "list[Outcome]", begun: float) -> None:
+        report = Report(outcomes, self._exiting.signum, self.limits.clock() - begun)
+        self._registry._say().post(INFO, f"exit complete: {report.summary}")
+
+    def _say_waiting(self, threads: list[threading.Thread], what: str, remedy: str) -> None:
+        known = [(thread, name_of_place(thread)) for thread in threads]
+
+        def text(careful: bool) -> str:  # noqa: FBT001
+            names = [
+                ("thread" if careful else f"thread {escaped(thread.name)}") + at
+                for thread, at in known
+            ]
+            return f"{what} {', '.join(names)}; {remedy}"
+
+        self._registry._say().post(WARNING, text)
 
     def _say_error(self, error: BaseException) -> None:
-        try:
-            self._registry._say(ERROR, f"the exit itself failed:\n{traceback_of(error)}")
-            self._flush()
-        except BaseException:  # noqa: S110
-            pass  # a handler may raise here as well
-
-    def _flush(self) -> None:
-        left = NEVER if self._deadline is None else self._deadline - self._clock()
-        self._registry._flush(min(FLUSHING, left / 4))
+        self._registry._say().post(ERROR, f"the exit itself failed:\n{traceback_of(error)}")
 
     def _last_words(self, text: str) -> None:
-        """Say what is left to say and flush the standard streams."""
+        self._registry._say().last_words(text, self._flushing())
 
-        def speak() -> None:
-            for stream in (sys.stdout, sys.stderr):
-                try:
-                    stream.flush()
-                except (AttributeError, ValueError, OSError):
-                    pass  # None, closed or broken
-            write(text)
+    def _flush(self) -> None:
+        self._registry._say().flush(self._flushing())
 
-        self._flush()
-        within(FLUSHING, speak)
-
-    # The last resort: it needs no GIL, and exists under `grace` only.
-
-    def _set_deadline(self) -> None:
-        if self._process.grace is not None and self._deadline is None:
-            self._stderr = stderr_that_takes_no_time()
-            self._deadline = self._clock() + self._process.grace
-            self.arm()
-
-    def arm(self) -> None:
-        """Have the process ended when the grace is over, if that is running."""
-        if self._deadline is not None and faulthandler and not self._process.forking:
-            left = max(self._deadline - self._clock(), 0.001)
-            faulthandler.dump_traceback_later(left, exit=True, file=self._stderr)
-
-    def disarm(self) -> None:
-        """Cancel it before a fork, for an armed one makes the child hang as it ends."""
-        if self._deadline is not None and faulthandler:
-            faulthandler.cancel_dump_traceback_later()
+    def _flushing(self) -> float:
+        return min(FLUSHING, self.limits.left() / 4)
 
 
-def stderr_that_takes_no_time() -> int:
-    """
-    Return a descriptor of stderr that no full pipe can block, where there is such a one.
+def why(signum: int | None) -> str:
+    """Return why the process exits."""
+    if signum is None:
+        return "at the end of the program"
+    return "on Ctrl-C" if signum == SIGINT else f"on {signal_name(signum)}"
 
-    Linux opens a pipe anew by its name there, so that what others write to it blocks as before.
-    """
-    try:
-        if stat.S_ISFIFO(os.fstat(STDERR).st_mode):
-            return os.open(f"/proc/self/fd/{STDERR}", os.O_WRONLY | os.O_NONBLOCK)
-    except (AttributeError, OSError):  # Windows; it is closed; another user has opened it
-        pass
-    return STDERR
+
+def name_of_place(thread: threading.Thread) -> str:
+    """Return where a thread is defined, and where it is."""
+    calls = stack_of(thread.ident)
+    defined = place(target_of(thread))
+    return (f" ({defined})" if defined else "") + (f" at {call_of(calls[-1])}" if calls else "")
 
 
 def joined_at_exit() -> list[threading.Thread]:
     """Return the threads that Python waits for at its end."""
     main = threading.main_thread()
-    return [thread for thread in threading.enumerate() if not thread.daemon and thread is not main]
+    return [
+        thread
+        for thread in threading.enumerate()
+        if not thread.daemon
+        and thread is not main
+        and not hasattr(thread, "graceexit")
+        and type(thread).__name__ != "_MainThread"  # eventlet has a second one, which never ends
+    ]
+
+
+def wait_for(thread: threading.Thread) -> None:
+    """Wait for one of threading's threads for a moment, whatever its class makes of it."""
+    try:
+        threading.Thread.join(thread, LOOK)
+    except RuntimeError:  # it is being started at this moment
+        sleep(LOOKS)
+    else:
+        if not hasattr(thread, "_handle") and thread.ident in threading._active:  # type: ignore[attr-defined]
+            # Up to 3.12 it may be marked as stopped: then it cannot be waited for.
+            if thread._tstate_lock is None and is_running(thread):  # type: ignore[attr-defined]
+                sleep(LOOKS)
+
+
+def take_out_of_the_join(registry: "Registry", taken_out: set[int]) -> None:
+    """Have Python up to 3.12 not join the threads that the ender stops."""
+    locks: set[object] = getattr(threading, "_shutdown_locks", set())
+    for item in list(registry._items) if locks else ():
+        # A callback may be anything, also something of which every attribute raises.
+        lock = None if item.stop is None else getattr(item.subject, "_tstate_lock", None)
+        if lock in locks:  # pragma: no cover - up to 3.12
+            locks.discard(lock)
+            taken_out.add(id(item.subject))
 
 
 def in_child() -> bool:
@@ -551,20 +578,13 @@ def in_child() -> bool:
 
 
 def is_shutting_down(frame: "FrameType | None") -> bool:
-    """Return whether *frame*, which a signal has interrupted, belongs to the interpreter's end."""
-    while frame is not None:
-        if frame.f_code.co_name == "_shutdown" and frame.f_globals is vars(threading):
-            return True  # pragma: no cover - nothing here runs Python code from 3.13 on
-        frame = frame.f_back
-    return bool(getattr(threading, "_SHUTTING_DOWN", False))
+    """Return whether Python has begun to join the threads, or to run the hooks before that."""
+    return bool(getattr(threading, "_SHUTTING_DOWN", False)) or is_joining(frame)
 
 
-def hide(exception: type[BaseException]) -> None:
-    """Keep the interpreter from printing that it has ignored *exception*."""
-    hook = sys.unraisablehook
-
-    def quiet_hook(unraisable: "sys.UnraisableHookArgs", /) -> None:
-        if unraisable.exc_type is not exception:
-            hook(unraisable)
-
-    sys.unraisablehook = quiet_hook
+def is_joining(frame: "FrameType | None") -> bool:
+    """Return whether *frame* belongs to Python's end: to its join, or to the hook of another."""
+    return any(
+        one.f_code.co_name == "_shutdown" and one.f_globals is vars(threading)
+        for one in stack(frame)
+    )

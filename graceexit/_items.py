@@ -1,16 +1,36 @@
 """
 What an item is: a thread to stop, or a callback to call.
 
-Both are one class, for they share all but the verb. A thread is recognised by what it can do
-(`join` and `is_alive`), not by its type: `threading.Timer` and `multiprocessing.Process` are
-threads here, and so is a class of the user's own.
+Both are one class, for they share all but the verb. A thread is recognised by what it can do, not
+by its type: `join` and `is_alive` (`threading.Timer`, `multiprocessing.Process`, a class of the
+user's own), `poll` and `wait` (`subprocess.Popen`), `join` and `dead` (a greenlet of gevent).
+
+What cannot be run is refused when it is registered, for at the exit nobody is there to mend it. The
+code of the outermost callable is judged, not what it wraps; what cannot be told without importing
+`inspect` is taken.
+
+Whether a thread is over is not asked of `Thread.is_alive` up to Python 3.12: a `join` that an
+exception leaves marks a running thread as stopped there (python/cpython#90882), and it takes a
+lock of `threading`, for which a finalizer that runs inside `Thread.start` would wait for ever.
 """
 
+import sys
+import threading
 from threading import TIMEOUT_MAX, Thread
+from types import FunctionType, MethodType
+
+from graceexit._latch import Latch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeAlias
+
+    # item; how it ended; when it began; seconds; what it raised; where it was, the innermost call
+    # last; whose limit it was: "timeout" or "grace"
+    Call: TypeAlias = tuple[str, int, str]
+    Outcome: TypeAlias = tuple[
+        "Item", str, float, float, BaseException | None, list[Call] | None, str | None
+    ]
 
     class Joinable(Protocol):
         """Something that can be joined: a thread, a timer, a process."""
@@ -18,14 +38,33 @@ if TYPE_CHECKING:
         def join(self, timeout: float | None = ..., /) -> object: ...
         def is_alive(self) -> bool: ...
 
+    class Waitable(Protocol):
+        """A `subprocess.Popen`."""
+
+        def poll(self) -> int | None: ...
+        def wait(self) -> int: ...
+
+    class Greenlet(Protocol):
+        """A greenlet of gevent."""
+
+        def join(self, timeout: float | None = ..., /) -> object: ...
+        @property
+        def dead(self) -> bool: ...
+
     class Settable(Protocol):
         """Something with `set()`, such as `threading.Event`."""
 
         def set(self) -> object: ...
 
 
-NOBODYS = ("threading", "multiprocessing.process")  # the modules of a `run` that is everybody's
+# The modules of a `run` that is everybody's.
+NOBODYS = ("threading", "multiprocessing.process")
 NEVER = float("inf")  # a time, or an order, that does not come
+BUILTIN = type(len)
+ENDED = object()  # what `Item.tell` returns where there is nobody to tell
+
+# As in inspect.
+GENERATOR, COROUTINE, ITERABLE_COROUTINE, ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200
 
 
 class Item:
@@ -43,7 +82,7 @@ class Item:
     """
 
     __module__ = "graceexit"
-    __slots__ = ("_name", "each_process", "order", "stop", "subject", "timeout")
+    __slots__ = ("_died", "_name", "each_process", "order", "stop", "subject", "timeout")
 
     def __init__(  # noqa: PLR0917  (by position it takes half the time)
         self,
@@ -54,9 +93,14 @@ class Item:
         name: str | None,
         each_process: bool,  # noqa: FBT001
     ) -> None:
-        # The quick ways are the usual ones: a function, and a float.
-        if stop is not None or not callable(subject) or isinstance(subject, Thread):
+        # The quick ways are the usual ones: a function without arguments, and a float.
+        if stop is not None or type(subject) is not FunctionType:
             check(subject, stop, each_process)
+        else:
+            code = subject.__code__
+            flags = code.co_flags & (GENERATOR | COROUTINE | ASYNC_GENERATOR)
+            if flags or code.co_argcount or code.co_kwonlyargcount:
+                check(subject, stop, each_process)
         if type(timeout) is not float or not 0 < timeout < TIMEOUT_MAX:
             timeout = seconds(timeout, "timeout")
         if not isinstance(order, int) or isinstance(order, bool):
@@ -95,22 +139,21 @@ class Item:
 
     @property
     def ended(self) -> bool:
-        """
-        Whether this is a thread that was started and is over.
-
-        Takes no lock: `Thread.is_alive` of Python up to 3.12 takes one of `threading`'s, for which
-        a finalizer that runs inside `Thread.start` would wait for ever.
-        """
+        """Whether this is a thread that was started and is over."""
         thread = self.subject
         try:
-            if self.stop is None or getattr(thread, "ident", None) is None:
+            if self.stop is None or getattr(thread, "ident", 0) is None:
                 return False
-            if hasattr(thread, "_tstate_lock"):  # pragma: no cover - threading up to 3.12
-                lock, started = thread._tstate_lock, thread._started
-                return bool(started.is_set() and (lock is None or not lock.locked()))
-            return not thread.is_alive()
+            if isinstance(thread, Thread) and not thread._started.is_set():  # type: ignore[attr-defined]
+                return False
+            return not self.is_alive()
         except Exception:  # such as that of a Process that another process has started
             return False
+
+    @property
+    def died(self) -> BaseException | None:
+        """What the thread has died of since it was told to stop."""
+        return getattr(self, "_died", None)
 
     def is_for(self, subject: object) -> bool:
         """Return whether the subject is equal to *subject*, as two bound methods may be."""
@@ -119,19 +162,56 @@ class Item:
         except Exception:  # comparing is anybody's code
             return False
 
-    def tell(self) -> None:
-        """Tell the thread to stop."""
-        if callable(self.stop):
-            self.stop()
-        else:
-            self.stop.set()
+    def is_alive(self) -> bool:
+        """Return whether the thread is still running."""
+        thread = self.subject
+        if isinstance(thread, Thread):
+            return is_running(thread)
+        if hasattr(thread, "is_alive"):
+            return bool(thread.is_alive())
+        return thread.poll() is None if hasattr(thread, "poll") else not thread.dead
+
+    def tell(self) -> object:
+        """Tell the thread to stop; return what that returns, or ENDED if it is over already."""
+        if self.ended:
+            return ENDED
+        self._watch()
+        return self.stop() if callable(self.stop) else self.stop.set()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the thread, *timeout* seconds at most; return whether it is over."""
-        if not self.subject.is_alive():  # it may never have been started: join() would raise
+        """
+        Wait for the thread, *timeout* seconds at most; return whether it is over.
+
+        It may come back early, for not every kind of thread can be waited for.
+        """
+        if not self.is_alive():  # it may never have been started: join() would raise
             return True
-        self.subject.join(None if timeout == NEVER else max(timeout, 0.0))
-        return not self.subject.is_alive()
+        if hasattr(self.subject, "join"):
+            self.subject.join(None if timeout == NEVER else max(timeout, 0.0))
+        return not self.is_alive()
+
+    def _watch(self) -> None:
+        """Keep what the thread dies of, which `threading.excepthook` gets as ever."""
+        thread = self.subject
+        tell = getattr(thread, "_invoke_excepthook", None)
+
+        def invoke(*args: "Any") -> None:
+            error = sys.exc_info()[1]
+            if not isinstance(error, SystemExit):
+                self._died = error
+            tell(*args)  # type: ignore[misc]
+
+        if isinstance(thread, Thread) and callable(tell):
+            thread._invoke_excepthook = invoke  # type: ignore[attr-defined]
+
+
+def is_running(thread: "Any") -> bool:
+    """Return whether *thread*, one of threading's, has been started and is not over."""
+    if not hasattr(thread, "_tstate_lock"):  # from 3.13 on
+        return bool(thread._started.is_set() and not thread._handle.is_done())
+    lock = thread._tstate_lock  # pragma: no cover - up to 3.12
+    known = threading._active.get(thread.ident) is thread  # type: ignore[attr-defined]
+    return bool(thread._started.is_set() and (known or (lock is not None and lock.locked())))
 
 
 def seconds(value: object, what: str, *, zero: bool = False) -> float | None:
@@ -149,26 +229,92 @@ def seconds(value: object, what: str, *, zero: bool = False) -> float | None:
 
 def check(subject: "Any", stop: "Any", each_process: object) -> None:
     """Refuse what can be neither a thread nor a callback, or is given what belongs to the other."""
+    if isinstance(subject, type):
+        raise TypeError(f"expected a thread or a callback; got {subject!r}: give an instance of it")
     is_thread = isinstance(subject, Thread) or (
-        callable(getattr(subject, "join", None))
-        and callable(getattr(subject, "is_alive", None))
-        # Without stop=, what can be called is a callback, whatever else it can do: a Mock, a class.
+        any(
+            callable(getattr(subject, verb, None)) and hasattr(subject, question)
+            for verb, question in (("join", "is_alive"), ("wait", "poll"), ("join", "dead"))
+        )
+        # Without stop=, what can be called is a callback, whatever else it can do: a Mock.
         and not (stop is None and callable(subject))
     )
     if not is_thread and not callable(subject):
-        hint = "; write on_exit(p.terminate)" if hasattr(subject, "terminate") else ""
-        raise TypeError(f"expected a thread (join, is_alive) or a callback; got {subject!r}{hint}")
+        raise TypeError(f"expected a thread or a callback; got {subject!r}{remedy_for(subject)}")
     if not is_thread and stop is not None:
         raise TypeError(f"stop= is for threads; {subject!r} is a callback: leave stop= out")
-    if is_thread and stop is None:
-        raise TypeError(
-            f"{subject!r} needs stop=, which tells it to end: a callable, or an object with set()"
-            " such as threading.Event"
-        )
-    if is_thread and each_process:
+    if not is_thread:
+        check_call(subject, "the callback")
+    elif stop is None:
+        remedy = "write register(process, stop=process.terminate)"
+        if not hasattr(subject, "poll"):
+            remedy = "a callable, or an object with set() such as a threading.Event"
+        raise TypeError(f"{subject!r} needs stop=, which tells it to end: {remedy}")
+    elif each_process:
         raise TypeError(f"each_process= is for callbacks; {subject!r} is not there after a fork")
-    if stop is not None and not callable(stop) and not callable(getattr(stop, "set", None)):
+    else:
+        check_stop(stop)
+
+
+def check_stop(stop: "Any") -> None:
+    """Refuse what cannot tell a thread to stop."""
+    if isinstance(stop, Latch) or isinstance(getattr(stop, "__self__", None), Latch):
+        raise TypeError(
+            "graceexit.exiting is no stop flag: it can be set long before the server has drained;"
+            " give the thread a threading.Event of its own"
+        )
+    if isinstance(stop, type):
+        raise TypeError(f"stop must be an instance; got {stop!r}: write {stop.__name__}()")
+    if getattr(stop, "__name__", None) == "is_set":
+        raise TypeError(f"stop={stop!r} asks and does not tell: give the event itself")
+    if callable(stop):
+        check_call(stop, "stop")
+    elif not callable(getattr(stop, "set", None)):
         raise TypeError(f"stop must be a callable or have set(); got {stop!r}")
+
+
+def check_call(function: "Any", what: str) -> None:
+    """Refuse what its own code shows to do nothing, or to fail, when it is called."""
+    call, given = function, 0
+    if type(call) is MethodType:
+        call, given = call.__func__, 1
+    elif type(call) is not FunctionType:
+        call, given = getattr(type(call), "__call__", None), 1  # noqa: B004
+    if type(call) is not FunctionType:
+        return
+    code = call.__code__
+    flags = code.co_flags
+    if flags & ASYNC_GENERATOR or (flags & GENERATOR and not flags & ITERABLE_COROUTINE):
+        raise TypeError(
+            f"{what} {function!r} is a generator function: to call it runs nothing; write a"
+            " function without yield"
+        )
+    first = code.co_argcount + code.co_kwonlyargcount
+    needed = code.co_varnames[given : code.co_argcount - len(call.__defaults__ or ())]
+    more = code.co_varnames[code.co_argcount : first]
+    needed += tuple(name for name in more if name not in (call.__kwdefaults__ or ()))
+    if needed:
+        raise TypeError(
+            f"{what} {function!r} needs arguments ({', '.join(needed)}): use functools.partial, or"
+            " a method of an instance"
+        )
+
+
+def remedy_for(subject: "Any") -> str:
+    """Return what to write instead of *subject*, which cannot be called."""
+    if subject is None or hasattr(subject, "__await__"):
+        return ": write on_exit(f), not on_exit(f())"
+    for verb in ("shutdown", "close", "terminate"):
+        if callable(getattr(subject, verb, None)):
+            return f": write on_exit(x.{verb})"
+    return ""
+
+
+def key_of(subject: "Any") -> object:
+    """Return what two registrations of one subject have in common, without running its code."""
+    if type(subject) is MethodType:
+        return id(subject.__self__), id(subject.__func__)
+    return (id(subject.__self__), subject.__name__) if type(subject) is BUILTIN else id(subject)
 
 
 def target_of(thread: "Any") -> "Any":

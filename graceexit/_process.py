@@ -2,11 +2,15 @@
 What belongs to this process: its registry, what `install` has changed, and what a fork drops.
 
 All state of the package is one `Process`; how it ends is a module of its own (`_exit`), which is
-imported when something is registered. A forked child begins anew: what can be taken out of it is,
-and the rest finds that nothing is installed and does nothing.
+imported when something is registered. A forked child begins anew: a fork is `uninstall`, and then
+`install` if something is kept.
 
-The hook that begins the exit is `threading._register_atexit`: private, but in every Python since
-3.9. Where it is missing the exit function does what the hook does.
+The exit begins in `threading._shutdown`, which ours stands in front of: the interpreter and
+multiprocessing call it by that name as the main thread's code has ended, on every version, and
+before the hooks of `threading._register_atexit`. (Not done: to be one of these hooks. The newest
+runs first, so that a pool that was imported later would be closed before the exit begins; and what
+makes the main thread leave the join has to be caught outside of it, for from 3.15 on it is the end
+of a child of multiprocessing.) Where it is missing the exit function does it all.
 """
 
 import atexit
@@ -21,12 +25,19 @@ from graceexit._registry import Registry
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import EllipsisType
+    from types import EllipsisType, FrameType
+    from typing import Any
 
+    from graceexit._executors import Executors
     from graceexit._exit import Exit
     from graceexit._report import Report
 
 LINGER = 5.0  # seconds that items wait for the rest of a program that is being ended
+
+NO_HANDLER = (
+    "no handler could be set, so that a signal would have run nothing: the first registration, or"
+    " install(), has to come on the main thread"
+)
 
 
 class Process:
@@ -34,7 +45,8 @@ class Process:
     What this process has registered and installed.
 
     Attributes:
-        exit: Its end, once that has begun: with a signal, or with the end of the main thread.
+        exit: Its end, once that has begun: with a signal, or with the end of the main thread. Not
+            before, for its locks have to be gevent's if gevent has patched them by then.
     """
 
     exit: "Exit | None" = None
@@ -42,15 +54,17 @@ class Process:
     def __init__(self) -> None:
         self.registry = Registry()
         self.exiting = Latch()
-        self.handlers = _signals.Handlers(self)
-        self.grace: float | None = None
+        self.handlers = _signals.Handlers(self._on_signal, self._before_death)
+        self.grace: float | EllipsisType | None = ...  # as the environment says
         self.linger: float | None = LINGER
+        self.holding = Hold(self)
+        self._executors: Executors | None = None
         self._installed = False
-        self._configured = False  # grace is not to be looked for in the environment any more
+        self._handled = False  # handlers are set, or can never be
         self._pid = 0  # that of the first install; a fork is noticed by it
-        self.forking: list[bool] = []  # an entry for each thread that is forking
-        self._hooked = False  # the hooks are in place; they cannot be taken out again
+        self._real: Any = None  # what our `threading._shutdown` has replaced
         self._dropped = 0  # registrations of the parent, in a forked child
+        self._forking = 0  # threads that are forking
         self.registry._attend = self.install
 
     def install(
@@ -65,7 +79,7 @@ class Process:
 
         Each call applies what it is given, keeps the rest, and goes in front of a handler that a
         server has installed meanwhile. Off the main thread and in a subinterpreter handlers cannot
-        be set; there the hooks do the work.
+        be set; there the hooks do the work, and the next call on the main thread sets them.
 
         Args:
             grace: Seconds after which the process is gone, whatever hangs, counted from when the
@@ -80,80 +94,104 @@ class Process:
             ValueError: A number is out of range, or no handler can be set for a signal.
         """
         # Refuse what makes no sense before anything is changed.
-        if grace is ...:
-            grace = self.grace if self._configured else grace_of_environment()
-        if linger is ...:
-            linger = self.linger
+        if grace is ... and (grace := self.grace) is ...:
+            grace = grace_of_environment()
+        grace = seconds(grace, "grace")
+        linger = seconds(self.linger if linger is ... else linger, "linger", zero=True)
         if signals is ...:
             signals = self.handlers.signals or _signals.DEFAULT
-        grace, linger = seconds(grace, "grace"), seconds(linger, "linger", zero=True)
         signals = _signals.checked(signals)
-        if not self._hooked:  # the fork of a process that has only imported us goes unnoticed
+        # An exception may come at any moment of what follows; then it is done again.
+        if self._real is None:  # the fork of a process that has only imported us goes unnoticed
             self._pid = os.getpid()
-        self.grace, self.linger, self._configured = grace, linger, True
+        self.grace, self.linger = grace, linger
         # Import now, so that nothing needs to be found and read when the end has come.
         import graceexit._exit
-        import graceexit._runner  # noqa: F401
+        import graceexit._limits
+        import graceexit._runner
+        from graceexit._executors import Executors
 
-        if grace is not None:
-            try:
-                import ctypes  # noqa: F401  (there may be no time for it at the death)
-            except ImportError:  # pragma: no cover - a subinterpreter has none, and cannot die
-                pass
+        try:
+            import faulthandler  # noqa: F401
+        except ImportError:  # pragma: no cover - a subinterpreter, which cannot be measured
+            pass
+        if self._executors is None:
+            self._executors = Executors()
+        self._executors.hold_finalizers(self._has_to_run)
         self._installed = True
-        self.be_first()
-        # An exception may come at any moment of what follows; then it is done again.
-        if not self._hooked:
+        if self._real is None:
+            atexit.register(self.at_exit)
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(
                     before=self._before_fork,
                     after_in_parent=self._after_fork_in_parent,
                     after_in_child=self._after_fork,
                 )
-            try:
-                threading._register_atexit(self._hook)  # type: ignore[attr-defined]
-            except (AttributeError, RuntimeError):
-                pass  # the exit function does it all; RuntimeError: the hooks are running already
-            self._hooked = True
-        self.handlers.install(signals)
-        self.registry._attend = None if self.exit is None else self.exit.attend
+            self._real = getattr(threading, "_shutdown", None)
+            threading._shutdown = self._shutdown  # type: ignore[attr-defined]
+        self._set_handlers(signals)
+
+    def _set_handlers(self, signals: "Iterable[int] | None" = None) -> None:
+        """Set the handlers, as soon as that is possible: on the main thread."""
+        self.registry._attend = self._set_handlers if self.exit is None else self.exit._start
+        if _signals.is_main_thread():
+            self.handlers.install(self.handlers.signals if signals is None else signals)
+            if self.grace is not None:
+                self.handlers.put_for_ctrl_c(self._on_ctrl_c)
+            self._handled = True
+            if self.exit is None:
+                self.registry._attend = None
+        elif signals is not None:
+            self.handlers.signals = tuple(signals)
 
     def be_first(self) -> None:
-        """Be the exit function that was registered last, for that one runs first."""
-        self._forget_at_exit()
-        atexit.register(self.at_exit)
-
-    def _forget_at_exit(self) -> None:
-        """Be no exit function."""
-        try:
-            atexit.unregister(self.at_exit)
-        except Exception:  # noqa: S110
-            pass  # it compares ours with those of others; to be called once more does no harm
+        """Be the exit function that was registered last too, for that one runs first."""
+        atexit.register(self.at_exit)  # not unregistered before, which compares it with all others
 
     def uninstall(self) -> None:
         """
-        Put back what `install` has changed: handlers, `signal.raise_signal`, hooks and settings.
+        Put back what `install` has changed: handlers, functions, hooks and settings.
 
         For test suites and notebooks; call it on the main thread. A handler that somebody has gone
         in front of only passes the signal on from now, and a hook that stays does nothing. Items
         stay registered, but nothing runs them at the end until the next `register` or `install`
         installs anew. A second call changes nothing.
         """
-        self.handlers.uninstall()
-        if self.exit is not None:
-            self.exit.disarm()
         self._begin_anew()
-        self.grace, self.linger, self._configured = None, LINGER, False
+        self.grace, self.linger = ..., LINGER
 
     def _begin_anew(self) -> None:
         """Forget everything about an exit: a new process, or a new test."""
-        self._installed = False
+        self.handlers.uninstall()
+        self._installed = self._handled = False
         if (ending := vars(self).pop("exit", None)) is not None:
             ending.abandon()
-        self._forget_at_exit()
+        if self._executors is not None:
+            self._executors.forget()
         self._dropped = 0
         self.exiting.clear()
+        self.holding.reset()
         self.registry._attend = self.install
+
+    def hold(self) -> "Hold":
+        """
+        Let the main thread finish what it has in hand before a signal unwinds it.
+
+        For the loop of a main thread with a message, a batch or a step in hand:
+        `with graceexit.hold(): ...`. A signal that would end the process, or Ctrl-C, is noted at
+        once (`exiting`, `linger` and `grace` begin), and the main thread unwinds as the block ends;
+        a second Ctrl-C unwinds it at once. The block may be one step, or the whole loop if that
+        asks `exiting`. It nests, does nothing on other threads, and is cut only by `linger` and
+        `grace`.
+
+        Returns:
+            A context manager, always the same one.
+        """
+        if not self.holding.is_ready and _signals.is_main_thread():
+            self.install()
+            self.handlers.put_for_ctrl_c(self._on_ctrl_c)
+            self.holding.is_ready = True
+        return self.holding
 
     def shutdown(self) -> "Report":
         """
@@ -169,67 +207,134 @@ class Process:
             What was run, and how it went.
         """
         self.exiting.set()
+        self.registry._say().why = "in shutdown()"
         report = self.registry.run()
         report.signum = self.exiting.signum
         return report
 
     def ending(self) -> "Exit | None":
         """Return the end of this process, begun by whoever asks first; None if not installed."""
-        if not self._installed:
-            return None
-        if os.getpid() != self._pid:  # a signal has come before the hook of the fork
-            self._after_fork()
-            return self.ending()
-        from graceexit._exit import Exit
+        if self._installed and os.getpid() != self._pid:
+            self._after_fork()  # a signal has come before the hook of the fork
+        if self._installed and self.exit is None:
+            from graceexit._exit import Exit
+            from graceexit._limits import Limits
 
-        if self.exit is None:  # a handler may come between: one of the two is kept
-            vars(self).setdefault("exit", Exit(self))
+            limits = Limits(None if self.grace is ... else self.grace, self.linger)
+            limits.forking = self._forking
+            ending = Exit(
+                self.registry,
+                self.exiting,
+                self.handlers,
+                limits,
+                self._executors,  # type: ignore[arg-type]
+                self.be_first,
+            )
+            vars(self).setdefault("exit", ending)  # a handler may come between: one of two is kept
         return self.exit
 
-    def _hook(self) -> None:
-        """Begin the exit, on the main thread and before Python joins the other ones."""
-        if self._dropped:
-            try:
-                self._say_dropped()
-            except BaseException:  # noqa: S110
-                pass  # somebody's handler has raised, and other hooks must run
+    def _on_signal(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
+        """Note a signal, and do what was done before; what killed ends the process instead."""
+        in_front = _signals.getsignal(signum) is layer
         if (ending := self.ending()) is not None:
-            ending.hook()
+            ending.notice(signum)
+        if callable(layer.previous):
+            return layer.previous(signum, frame)
+        if not in_front:  # another handler has called ours, and decides what comes of it
+            return None
+        if ending is None:  # uninstalled, or a forked child that has registered nothing
+            return _signals.die(signum)
+        self.holding.signum = self.holding.signum or signum
+        return ending.end_by(signum, frame, held=self.holding.depth > 0)
+
+    def _on_ctrl_c(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
+        """Note Ctrl-C, and raise KeyboardInterrupt unless the main thread has something in hand."""
+        held = self.holding.depth > 0 and self.holding.signum != signum
+        if (ending := self.ending()) is not None:
+            ending.press(signum, held=held)
+            if held:
+                self.holding.signum = self.holding.signum or signum
+                return None
+        return layer.previous(signum, frame)
+
+    def _before_death(self, signum: int) -> None:
+        """Run the items before the process sends itself a signal that kills it."""
+        if (ending := self.ending()) is not None:
+            ending.run_before_death(signum)
+
+    def _shutdown(self) -> None:
+        """Begin the exit, on the main thread and before Python joins the other ones."""
+        from graceexit._exit import Leave
+
+        ending = None
+        try:
+            self._say_dropped()
+            if (ending := self.ending()) is not None:
+                self._say_unhandled()
+                ending.hook()
+        except BaseException:  # noqa: S110
+            pass  # somebody's handler has raised, and other hooks must run
+        try:
+            self._real()
+        except Leave:
+            pass
+        finally:
+            if ending is not None:
+                ending.joined()
 
     def at_exit(self) -> None:
         """Complete the exit, on the main thread and after Python has joined the other ones."""
         if (ending := self.ending()) is not None:
             ending.at_exit()
 
+    def _has_to_run(self) -> bool:
+        """Return whether a child of multiprocessing has items to run as it ends."""
+        from graceexit._exit import in_child
+
+        return self._installed and bool(self.registry) and in_child()
+
     def _say_dropped(self) -> None:
         """Say that items of the parent process have not been run in this one."""
-        from graceexit._exit import in_child
-        from graceexit._report import DEBUG, WARNING
+        if self._dropped:
+            from graceexit._exit import in_child, why
 
-        self.registry._say(
-            DEBUG if in_child() else WARNING,
-            f"{self._dropped} registrations of the parent process were not run in this fork of it;"
-            " register in the child, or register callbacks with each_process=True",
-        )
-        self.registry._flush(1.0)
+            log = self.registry._say()
+            log.why = why(self.exiting.signum)
+            log.post(
+                10 if in_child() else 30,
+                f"registrations of the parent process that were not run in this fork of it:"
+                f" {self._dropped}; register in the child, or register callbacks with"
+                " each_process=True",
+            )
+            log.flush(1.0)
+
+    def _say_unhandled(self) -> None:
+        """Say that no signal could have been handled."""
+        if not self._handled and self.registry:
+            from graceexit._exit import why
+
+            log = self.registry._say()
+            log.why = why(self.exiting.signum)
+            log.post(30, NO_HANDLER)
 
     def _before_fork(self) -> None:
-        self.forking.append(True)
+        self._forking += 1
         if self.exit is not None:
-            self.exit.disarm()
+            self.exit.limits.forking += 1
+            self.exit.limits.disarm()
 
     def _after_fork_in_parent(self) -> None:
-        del self.forking[:1]
+        self._forking -= 1
         if self.exit is not None:
-            self.exit.arm()
+            self.exit.limits.forking -= 1
+            self.exit.limits.arm()
 
     def _after_fork(self) -> None:
         """Begin anew in a forked child, with the callbacks that each process is to run."""
         if os.getpid() == self._pid:  # a handler has done it
             return
-        self.forking.clear()
-        self.handlers.give_back()
-        was_installed = self._installed
+        self._forking = 0
+        was_installed, signals = self._installed, self.handlers.signals
         items = self.registry._items
         kept = [item for item in items if item.each_process]
         dropped = self._dropped + len(items) - len(kept)
@@ -239,9 +344,55 @@ class Process:
         self._begin_anew()
         self._dropped = dropped
         if kept and was_installed:
-            self._installed = True
-            self.be_first()
+            self.install(signals=signals)
+            self.registry._attend = self.install  # for code in C may set its handlers behind this
         self._pid = os.getpid()
+
+
+class Hold:
+    """
+    What `hold` returns: the main thread has something in hand.
+
+    Attributes:
+        depth: How many of its blocks the main thread is in.
+        signum: The signal that is to unwind it.
+        is_ready: Its handler for Ctrl-C is set.
+    """
+
+    __module__ = "graceexit"
+    __slots__ = ("_process", "depth", "is_ready", "signum")
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew: in a forked child, or between tests."""
+        self.depth = 0
+        self.signum: int | None = None
+        self.is_ready = False
+
+    def __repr__(self) -> str:
+        return "<graceexit.hold()>"
+
+    def __enter__(self) -> None:
+        if _signals.is_main_thread():
+            if self.signum is not None and not self.depth:
+                self._leave()
+            self.depth += 1
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if _signals.is_main_thread():
+            self.depth -= 1
+            if self.signum is not None and not self.depth and kind is None:
+                self._leave()
+
+    def _leave(self) -> None:
+        """Unwind, as the signal would have done at once."""
+        if self.signum == _signals.SIGINT and self._process.exit._signum is None:  # type: ignore[union-attr]
+            raise KeyboardInterrupt
+        self._process.exit._unwinding._signum = self.signum  # type: ignore[union-attr,assignment]
+        self._process.exit._unwinding.leave()  # type: ignore[union-attr]
 
 
 def grace_of_environment() -> float | None:

@@ -7,10 +7,11 @@ finalizer in the middle of another `register`, and while a signal lands.
 """
 
 import _thread
+import sys
 import threading
 from time import monotonic
 
-from graceexit._items import NEVER, Item
+from graceexit._items import COROUTINE, NEVER, Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,15 +20,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from graceexit._items import Joinable, Settable
-    from graceexit._report import Log, Report
-    from graceexit._runner import Outcome, Run
+    from graceexit._items import Greenlet, Joinable, Outcome, Settable, Waitable
+    from graceexit._log import Log
+    from graceexit._report import Report
+    from graceexit._runner import Run
 
     F = TypeVar("F", bound=Callable[[], object])
 
-
-WARNING, ERROR = 30, 40  # the levels of logging
-CO_COROUTINE = 0x80  # as in inspect: the code of an `async def`
+MISSING: object = type("MISSING", (), {"__repr__": lambda _: "..."})()
 
 
 class Registry:
@@ -52,6 +52,7 @@ class Registry:
     def _reset(self) -> None:
         """Begin anew: empty, and with no run in progress."""
         self._items: dict[Item, bool] = {}
+        self._late: dict[Item, int] = {}  # those registered during a run, with their generation
         self._sweep_at = 64  # the number of items at which ended threads are looked for
         self._run: Run | None = None
         # Guards `_run`: held by the thread that watches it, which a signal may make begin again.
@@ -59,6 +60,7 @@ class Registry:
         self._left: list[Item] = []  # what was left behind
         self._log: Log | None = None
         self._told = False  # it was said that no thread can be started
+        self._tired = False  # items were registered without an end: no more of them are run
 
     def __len__(self) -> int:
         """Return how many items are waiting to be run."""
@@ -75,7 +77,7 @@ class Registry:
 
     def register(
         self,
-        subject: "Joinable | Callable[[], object]",
+        subject: "Joinable | Waitable | Greenlet | Callable[[], object]",
         /,
         *,
         stop: "Settable | Callable[[], object] | None" = None,
@@ -117,13 +119,15 @@ class Registry:
             ValueError: The timeout is not above zero, or GRACEEXIT_GRACE gives no seconds.
         """
         item = Item(subject, stop, timeout, order, name, each_process)
-        if item.stop is not None and len(self._items) >= self._sweep_at:
-            self._forget_ended()
-        if getattr(getattr(subject, "__code__", None), "co_flags", 0) & CO_COROUTINE:
+        if item.stop is not None:
+            if len(self._items) >= self._sweep_at:
+                self._forget_ended()
+        elif getattr(getattr(subject, "__code__", None), "co_flags", 0) & COROUTINE:
             import asyncio  # noqa: F401  (now, for an import at the exit can change its status)
         self._items[item] = True
         if (run := self._run) is not None:
-            run.fresh.append(item)
+            inside = run.is_inside(_thread.get_ident())
+            self._late[item] = max(run.plan.generation, 0) + 1 if inside else -1
         if (attend := self._attend) is not None:
             attend()
         return item
@@ -144,7 +148,9 @@ class Registry:
             each_process: bool = ...,
         ) -> Callable[[F], F]: ...
 
-    def on_exit(self, callback: "Any" = None, /, **options: "Any") -> "Any":
+    def on_exit(
+        self, callback: "Any" = MISSING, /, *arguments: object, **options: "Any"
+    ) -> "Any":
         """
         Register the decorated function as a callback; it is returned unchanged.
 
@@ -155,14 +161,19 @@ class Registry:
             TypeError: As `register`.
             ValueError: As `register`.
         """
+        if arguments:
+            raise TypeError(
+                f"on_exit takes one callback; got {arguments!r} too: use functools.partial for the"
+                " arguments of a callback"
+            )
+        if "stop" in options:
+            raise TypeError("stop= is for threads: write register(thread, stop=...)")
 
         def decorator(function: "Any") -> "Any":
-            if "stop" in options:
-                raise TypeError("stop= is for threads: write register(thread, stop=...)")
             self.register(function, **options)
             return function
 
-        return decorator if callback is None else decorator(callback)
+        return decorator if callback is MISSING else decorator(callback)
 
     def unregister(self, item: object, /) -> bool:
         """
@@ -181,14 +192,13 @@ class Registry:
             TypeError: *item* could never have been registered.
         """
         if isinstance(item, Item):
+            if self._late:
+                self._late.pop(item, None)
             return self._items.pop(item, False)
-        if not callable(item) and not hasattr(item, "is_alive"):
+        if not (callable(item) or any(hasattr(item, what) for what in ("is_alive", "poll", "dead"))):
             raise TypeError(f"expected an Item, a thread or a callback; got {item!r}")
-        forgotten = False
-        for known in list(self._items):
-            if known.is_for(item):
-                forgotten = self._items.pop(known, False) or forgotten
-        return forgotten
+        known = [one for one in list(self._items) if one.is_for(item)]
+        return any([self.unregister(one) for one in known])
 
     def run(self) -> "Report":
         """
@@ -205,33 +215,34 @@ class Registry:
 
         begun = monotonic()
         outcomes = self._advance()
-        self._flush(1.0)
+        self._say().flush(1.0)
         return Report(outcomes, None, monotonic() - begun)
 
-    def _advance(self, before: float = NEVER, deadline: float | None = None) -> "list[Outcome]":
+    def _advance(
+        self, before: float = NEVER, deadline: float | None = None, grace: float | None = None
+    ) -> "list[Outcome]":
         """Run the items of an order below *before*; return the outcomes so far."""
         from graceexit._runner import Run
 
-        if (run := self._run) is not None and run.is_inside(_thread.get_ident()):
-            return []
+        if (run := self._run) is not None:
+            if run.is_inside(_thread.get_ident()):
+                return []
+            run.hurry(deadline)
         with self._turn:
-            # A run whose watcher was taken away by an exception goes on where it is, unless it has
-            # done so by itself. Whoever registers from now on tells it, so that nothing falls
-            # between.
-            if (run := self._run) is None or run.is_over():
-                run = self._run = Run(self._items, self._tell)
-            try:
-                run.go(before, deadline)
-            except BaseException:
-                run.interrupted = True
-                raise
+            # A run whose watcher was taken away by an exception goes on where it is. Whoever
+            # registers from now on tells it, so that nothing falls between.
+            if (run := self._run) is None:
+                report = lambda outcome: self._tell(outcome, grace)  # noqa: E731
+                trace = self._trace if self._say().wants_debug() else None
+                run = self._run = Run(self._items, self._late, report, trace=trace)
+            run.go(before, deadline)
+            self._tired = run.is_tired()
             if run.inline and run.outcomes and not self._told:
                 self._told = True
-                self._say(
-                    WARNING, "no thread can be started here: items had no timeout of their own"
-                )
+                self._say().post(30, NO_THREADS)
             if before == NEVER:
                 self._run = None
+                self._late.clear()
             return run.outcomes
 
     def _in_progress(self) -> "list[Item]":
@@ -250,24 +261,41 @@ class Registry:
                 self._items.pop(item, None)
         self._sweep_at = 2 * len(self._items) + 64
 
-    def _tell(self, outcome: "Outcome") -> None:
-        """Log an item that did not end well, and remember a thread that was left behind."""
-        from graceexit._report import result_of
+    def _trace(self, item: Item) -> None:
+        """Log, at DEBUG, that an item begins."""
+        from graceexit._report import subject_of
 
-        item, how, _, error, _ = outcome
+        self._say().post(10, lambda _: f"{subject_of(item.kind, item.name, item.where)} begins")
+
+    def _tell(self, outcome: "Outcome", grace: float | None) -> None:
+        """Log how an item ended, and remember a thread that was left behind."""
+        from graceexit._report import fields_of, sentence_of
+
+        item, how, _, _, error, _, _ = outcome
         if how == "overran":
             self._left.append(item)
-        self._say(WARNING if error is None else ERROR, str(result_of(outcome)))
+            # multiprocessing would wait for a process of its own.
+            processes = sys.modules.get("multiprocessing.process")
+            if item.stop is not None and processes is not None:
+                processes._children.discard(item.subject)
+        level = {"done": 10, "failed": 40}.get(how, 30)
+        self._say().post(
+            level,
+            lambda careful: sentence_of(outcome, grace, careful=careful),
+            error,
+            lambda: fields_of(outcome),
+        )
 
-    def _say(self, level: int, text: str) -> None:
-        """Post a line to the log."""
-        from graceexit._report import Log
-
+    def _say(self) -> "Log":
+        """Return what says lines."""
         if self._log is None:
-            self._log = Log()
-        self._log.post(level, text)
+            from graceexit._log import Log
 
-    def _flush(self, timeout: float) -> None:
-        """Wait *timeout* seconds at most until the log has said everything."""
-        if self._log is not None:
-            self._log.flush(timeout)
+            self._log = Log()
+        return self._log
+
+
+NO_THREADS = (
+    "no thread can be started here: items had no timeout of their own, and pools were closed before"
+    " them"
+)

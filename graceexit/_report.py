@@ -1,36 +1,32 @@
 """
-What people see of an exit: results, the report, and lines in the log.
+What people see of an exit: results, the table, sentences for the log, and the line of JSON.
 
-Logging may be the very thing that is stuck, for an item that was left behind can hold one of its
-locks. So a line is handed to a thread of its own, nobody waits for that thread before an item, and
-what it could not say in time goes to file descriptor 2. `logging` is not imported for it: in a
-process that has not done so nobody has asked for INFO, and warnings go where its last resort would
-send them.
+A name, an error's text and a thread's name are anybody's code. So they are looked at only where
+somebody asks for them: by whoever prints a report, by the log's own thread, and with *careful* not
+at all.
 
-The module is imported by `install` and not at the exit. By then its file may have been replaced by
-another version, or be out of reach after a change of user or root. Nothing is imported for it at
-the exit, the traceback module least of all: a handler that raises in the middle of an import can
-leave the lock of the imports taken for ever, and a module that calls `eval`, as one with a
-namedtuple does, makes Python forget that it has to die of an unhandled KeyboardInterrupt.
+Nothing is imported at the exit to show an error, the traceback module least of all: a handler that
+raises in the middle of an import can leave the lock of the imports taken for ever, and a module that
+calls `eval`, as one with a namedtuple does, makes Python up to 3.12 forget that it has to die of an
+unhandled KeyboardInterrupt.
 """
 
-import _thread
 import os
 import signal
 import sys
-from types import SimpleNamespace
-
-from graceexit._latch import Latch, start_thread
+from time import monotonic, time
+from types import FunctionType, MethodType, SimpleNamespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
+    from collections.abc import Iterable
+    from types import FrameType, TracebackType
+    from typing import Literal
 
-    from graceexit._runner import Outcome
+    from graceexit._items import Call, Item, Outcome
 
-DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # the levels of logging
-OURS = ("graceexit._runner", "graceexit._items")  # frames that no traceback needs to show
+# Frames that nobody needs to see: ours, and threading's below the one that waits.
+HIDDEN = ("graceexit._runner", "graceexit._items", "graceexit._latch", "threading")
 
 
 class Result(SimpleNamespace):
@@ -40,9 +36,12 @@ class Result(SimpleNamespace):
     Attributes:
         name: The item's name.
         kind: "thread" or "callback".
-        outcome: "done", "failed" (it raised), "overran" (it was out of time and was left behind)
-            or "not run" (the grace was over, or its subject had been run before in the same exit).
-        seconds: How long it took; for a thread, from being told to stop.
+        outcome: "done", "failed" (it raised, or the thread died of an exception), "overran" (it was
+            out of time and was left behind) or "not run" (the grace was over, its subject had been
+            run before in the same exit, or items were registered without an end).
+        begun: When it began, as `time.time()` has it; for a thread, when it was told to stop.
+        seconds: How long it took.
+        limit: What cut it short: "timeout" or "grace", None if nothing did.
         error: What it raised, None if it did not.
         stack: Where it was when it was left behind, None if that is not known.
         where: Where it is defined, as file:line; "" if that is not known.
@@ -51,22 +50,24 @@ class Result(SimpleNamespace):
     __module__ = "graceexit"
 
     name: str
-    kind: str
-    outcome: str
+    kind: "Literal['thread', 'callback']"
+    outcome: "Literal['done', 'failed', 'overran', 'not run']"
+    begun: float
     seconds: float
+    limit: "Literal['timeout', 'grace'] | None"
     error: BaseException | None
     stack: str | None
     where: str
 
     def __str__(self) -> str:
         """Say what happened, with the stack or the traceback where there is one."""
-        subject = f"{self.kind} {self.name}" + (f" ({self.where})" if self.where else "")
+        lines = [f"{subject_of(self.kind, self.name, self.where)} {self.outcome}"]
+        lines[0] += f" after {self.seconds:.3g} s" if self.outcome != "not run" else ""
         if self.error is not None:
-            return f"{subject} failed:\n{traceback_of(self.error)}"
-        if self.outcome == "overran":
-            at = f"; it is at\n{self.stack.rstrip()}" if self.stack else ""
-            return f"{subject} overran: left behind after {self.seconds:.3g} s{at}"
-        return f"{subject} {self.outcome}"
+            lines.append(traceback_of(self.error))
+        elif self.stack:
+            lines.append(self.stack.rstrip())
+        return "\n".join(lines)
 
 
 class Report:
@@ -83,6 +84,7 @@ class Report:
 
     def __init__(self, outcomes: "list[Outcome]", signum: int | None, seconds: float) -> None:
         self._outcomes = outcomes
+        self._epoch = time() - monotonic()  # what makes the clock of the outcomes a date
         self.pid: int = os.getpid()
         self.signum = signum
         self.seconds = seconds
@@ -90,7 +92,7 @@ class Report:
     @property
     def results(self) -> list[Result]:
         """The results, in the order in which the items ended."""
-        return [result_of(outcome) for outcome in self._outcomes]
+        return [result_of(outcome, self._epoch) for outcome in self._outcomes]
 
     @property
     def ok(self) -> bool:
@@ -101,8 +103,8 @@ class Report:
     def summary(self) -> str:
         """The outcomes, counted in one line."""
         counts: dict[str, int] = {}
-        for _, how, *_ in self._outcomes:
-            counts[how] = counts.get(how, 0) + 1
+        for item, how, *_ in self._outcomes:
+            counts[how] = counts.get(how, 0) + getattr(item, "count", 1)
         what = ", ".join(f"{count} {how}" for how, count in counts.items())
         return f"{what or 'nothing to run'} in {self.seconds:.2f} s"
 
@@ -112,87 +114,23 @@ class Report:
     def __str__(self) -> str:
         """Give one row an item, under a line that counts them."""
         rows = [("outcome", "seconds", "kind", "name", "where")]
-        rows += [(r.outcome, f"{r.seconds:.3f}", r.kind, r.name, r.where) for r in self.results]
+        rows += [
+            (r.outcome, f"{r.seconds:.3f}", r.kind, escaped(r.name), r.where) for r in self.results
+        ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         reason = f", {signal_name(self.signum)}" if self.signum else ""
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         return "\n".join([f"process {self.pid}{reason}: {self.summary}", *lines])
 
 
-class Log:
-    """
-    Says lines through the logger `graceexit`, and never keeps the caller waiting.
+class Rest:
+    """Stands for the items that were registered without an end, and were not run."""
 
-    Its thread lives as long as there are lines to say.
-    """
+    kind, where, stop = "callback", "", None
 
-    def __init__(self) -> None:
-        self._lines: list[tuple[int, str]] = []
-        self._speaking = _thread.allocate_lock()  # held by the thread that says the lines
-
-    def post(self, level: int, text: str) -> None:
-        """Have *text* said soon."""
-        if level >= WARNING or "logging" in sys.modules:
-            self._lines.append((level, text))
-            if self._speaking.acquire(blocking=False) and not start_thread(self._say_all):
-                self._speaking.release()  # flush() says it
-
-    def flush(self, timeout: float) -> None:
-        """Wait *timeout* seconds at most for what was posted; then say the rest on stderr."""
-        if self._lines and self._speaking.acquire(timeout=max(timeout, 0.0)):
-            self._speaking.release()
-        rest, self._lines = self._lines, []
-        text = "".join(f"{line}\n" for level, line in rest if level >= WARNING)
-        if text:
-            within(1.0, lambda: write(text))
-
-    def _say_all(self) -> None:
-        """Say every line, taking it off the list once it has been said."""
-        lines = self._lines
-        while True:
-            # Unless flush() has lost patience and says the rest.
-            while lines and lines is self._lines:
-                say(*lines[0])
-                del lines[:1]
-            self._speaking.release()
-            # A line that was posted before the release had nobody to say it: an instant.
-            if not self._lines or not self._speaking.acquire(blocking=False):  # pragma: no branch
-                return
-            lines = self._lines
-
-
-def say(level: int, text: str) -> None:
-    """Log *text*; where logging is not in use or fails, write it to stderr from WARNING upwards."""
-    try:
-        if "logging" in sys.modules:
-            sys.modules["logging"].getLogger("graceexit").log(level, "%s", text)
-        else:
-            write(f"{text}\n")
-    except BaseException:  # handlers and filters are anybody's code
-        write(f"{text}\n")
-
-
-def write(text: str) -> None:
-    """Write *text* to file descriptor 2."""
-    try:
-        os.write(2, text.encode(errors="backslashreplace"))
-    except OSError:
-        pass  # there is nobody left to tell
-
-
-def within(timeout: float, action: "Callable[[], object]") -> None:
-    """Do what may block for ever, such as a write to a full pipe, and wait no longer than that."""
-    done = Latch()
-
-    def act() -> None:
-        try:
-            action()
-        finally:
-            done.set()
-
-    if not start_thread(act):
-        act()
-    done.wait(timeout)
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.name = f"{count:,} items registered during the exit"
 
 
 def signal_name(signum: int) -> str:
@@ -203,32 +141,116 @@ def signal_name(signum: int) -> str:
         return f"signal {signum}"
 
 
-def result_of(outcome: "Outcome") -> Result:
+def result_of(outcome: "Outcome", epoch: float = 0.0) -> Result:
     """Return the result that an outcome of the runner stands for."""
-    item, how, seconds, error, stack = outcome
+    item, how, begun, seconds, error, stack, limit = outcome
     return Result(
         name=item.name,
         kind=item.kind,
         outcome=how,
+        begun=epoch + begun,
         seconds=seconds,
+        limit=limit,
         error=error,
-        stack=stack,
+        stack=None if stack is None else lines_of(stack),
         where=item.where,
     )
+
+
+def sentence_of(outcome: "Outcome", grace: float | None, *, careful: bool) -> str:
+    """Say in one line how an item ended, whose limit it was, and what to do."""
+    item, how, _, seconds, error, stack, limit = outcome
+    is_thread = item.stop is not None
+    if careful:  # name and text of an error are anybody's code, and have not come in time
+        subject, error_text = f"{item.kind} {escaped(plain_name(item))}", "(no text)"
+    else:
+        subject = subject_of(item.kind, item.name, item.where)
+        error_text = text_of(error)
+    raised = f"{type(error).__qualname__}: {error_text}".rstrip(": ")
+    if how == "done":
+        return f"{subject} done after {seconds:.3g} s"
+    if how == "failed":
+        return f"{subject} failed: {raised}"
+    if how == "not run":
+        if isinstance(item, Rest):
+            return f"{subject} not run: they kept coming"
+        why = f"grace={grace:g} s is over" if limit else "it has been run in this exit before"
+        return f"{subject} not run: {why}"
+    what = f"timeout={item.timeout:g} s" if limit == "timeout" else f"{seconds:.3g} s"
+    cause = f", its share of grace={grace:g} s" if limit == "grace" and grace else ""
+    after = " after its stop" if is_thread else ""
+    did = f"did not {'end' if is_thread else 'return'} within {what}{cause}{after}"
+    at = f" at {call_of(stack[-1])}" if stack else ""
+    kill = ""
+    if is_thread and hasattr(type(item.subject), "kill"):
+        kill = "; to end such a process write on_exit(process.kill)"
+    failed = f"; its stop raised {raised}" if error is not None else ""
+    return f"{subject} {did}; left behind{at}{failed}{kill}"
+
+
+def subject_of(kind: str, name: str, where: str) -> str:
+    """Return what an item is called in a line."""
+    return f"{kind} {escaped(name)}" + (f" ({where})" if where else "")
+
+
+def fields_of(outcome: "Outcome") -> "dict[str, object]":
+    """Return the fields of the log record that says how an item ended."""
+    item, how, _, seconds, _, _, limit = outcome
+    return {
+        "item": item.name,
+        "kind": item.kind,
+        "outcome": how,
+        "seconds": round(seconds, 3),
+        "limit": limit,
+        "where": item.where,
+    }
+
+
+def plain_name(item: "Item") -> str:
+    """Return a name of *item* that takes nobody's code."""
+    subject = getattr(item, "subject", item)
+    named: str | None = getattr(item, "_name", None)
+    subject = getattr(subject, "__func__") if type(subject) is MethodType else subject  # noqa: B009
+    return named or (subject if type(subject) is FunctionType else type(subject)).__qualname__
+
+
+def escaped(name: str) -> str:
+    """Return *name* in quotes, without what a terminal would obey."""
+    return str.__repr__(str.__str__(name))
+
+
+def text_of(error: BaseException | None) -> str:
+    """Return what *error* says on one line."""
+    try:
+        return escaped(str(error))[1:-1]
+    except Exception:  # even its message is anybody's code
+        return "(no text)"
+
+
+def call_of(call: "Call") -> str:
+    """Return a call as file:line in function."""
+    file, line, name = call
+    return f"{file}:{line} in {name}"
+
+
+def without_ours(trace: "TracebackType | None") -> "TracebackType | None":
+    """Return *trace* from where it comes to the user's code."""
+    while trace is not None and trace.tb_frame.f_globals.get("__name__") in HIDDEN:
+        trace = trace.tb_next
+    return trace
 
 
 def traceback_of(error: BaseException) -> str:
     """Return the traceback of *error*, beginning in the user's code."""
     try:
-        frames = error.__traceback__
-        while frames is not None and frames.tb_frame.f_globals.get("__name__") in OURS:
-            frames = frames.tb_next
+        frames = without_ours(error.__traceback__)
         if "traceback" in sys.modules:
             format_exception = sys.modules["traceback"].format_exception
             return "".join(format_exception(type(error), error, frames)).rstrip()
         calls = []
         while frames is not None:
-            calls.append((frames.tb_frame, frames.tb_lineno))
+            code = frames.tb_frame.f_code
+            calls.append((code.co_filename, frames.tb_lineno, code.co_name))
             frames = frames.tb_next
         said = f"{type(error).__qualname__}: {error}"
         return f"Traceback (most recent call last):\n{lines_of(calls)}{said}"
@@ -236,19 +258,26 @@ def traceback_of(error: BaseException) -> str:
         return object.__repr__(error)
 
 
-def stack_of(frame: "FrameType | None") -> str:
-    """Return the calls that have led to *frame*, the outermost first."""
-    calls = []
+def calls_to(frame: "FrameType | None") -> "list[Call]":
+    """Return the calls that have led to *frame*, the innermost last."""
+    calls, hidden = [], []
     while frame is not None:
-        if frame.f_globals.get("__name__") not in OURS:
-            calls.append((frame, frame.f_lineno))
+        call = frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+        (hidden if frame.f_globals.get("__name__") in HIDDEN else calls).append(call)
         frame = frame.f_back
-    return lines_of(calls[::-1])
+    return calls[::-1] or hidden[::-1]
 
 
-def lines_of(calls: "list[tuple[FrameType, int]]") -> str:
+def stack_of(ident: int | None) -> "list[Call] | None":
+    """Return where the thread *ident* is, None if that is not known."""
+    try:
+        return calls_to(sys._current_frames()[ident or 0])
+    except Exception:  # it has ended
+        return None
+
+
+def lines_of(calls: "Iterable[Call]") -> str:
     """Return one line for each call, and the source too where the traceback module is in use."""
     if "traceback" in sys.modules:
-        return "".join(sys.modules["traceback"].StackSummary.extract(calls).format())
-    where = [(frame.f_code, line) for frame, line in calls]
-    return "".join(f'  File "{c.co_filename}", line {n}, in {c.co_name}\n' for c, n in where)
+        return "".join(sys.modules["traceback"].StackSummary.from_list(calls).format())
+    return "".join(f'  File "{file}", line {n}, in {name}\n' for file, n, name in calls)

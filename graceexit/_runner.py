@@ -1,14 +1,18 @@
 """
 Run items, each with its timeout.
 
-A helper thread performs one action after the other and notes when each began. Whoever called
-`Run.go` watches it, and sleeps until the action in progress is out of time: an action that ends in
-time costs a dictionary entry, not a thread or a wake-up. One that is out of time is left behind
-together with the helper it sits on, and a new helper goes on with the next.
+The *plan* is a generator: it says what is to be done next. A *helper* thread takes one action after
+the other from it, performs it and notes when it began. Whoever called `Run.go` watches, and sleeps
+until the action in progress is out of time: an action that ends in time costs a dictionary entry,
+not a thread or a wake-up. One that is out of time is left behind together with the helper it sits
+on, and a new helper goes on with the same plan. What is anybody's code (a callback, `stop`, `join`,
+`is_alive`, what a callback returned) runs as an action and nowhere else.
 
 Two things decide who did what, each one atomic operation on a dict: taking the item out of the
 registry is the right to run it, taking the action out of `_running` is the right to say how it
 ended. So nothing is run or reported twice, and a helper that comes back late stops.
+
+What is registered during the run must not keep it from ending: see `Plan`.
 
 Where no thread can be started (a process limit; early Python 3.12 once the main thread has ended; a
 subinterpreter), the caller performs the actions itself, and only joins have a limit.
@@ -18,25 +22,32 @@ import _thread
 import sys
 import threading
 from functools import partial
-from time import monotonic
+from heapq import heappop, heappush
+from itertools import count
+from time import monotonic, sleep
 from types import CoroutineType
 
-from graceexit._items import NEVER
+from graceexit._items import ENDED, NEVER, key_of
 from graceexit._latch import LOOK, Bell, start_thread
+from graceexit._report import Rest, stack_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeAlias
+    from collections.abc import Callable, Iterator
+    from typing import Any, TypeAlias
 
-    from graceexit._items import Item
+    from graceexit._items import Item, Outcome
 
-    # item, how it ended, seconds, what it raised, where it was
-    Outcome: TypeAlias = tuple[Item, str, float, BaseException | None, str | None]
-    # item, "stop", "join" or "call", when that began, timeout
+    # item; "stop", "join" or "call"; what does it; when it began, None for now; timeout
+    Step: TypeAlias = tuple[Item, str, Callable[[], object], float | None, float | None]
+    # item; verb; when it began; timeout
     Action: TypeAlias = tuple[Item, str, float, float | None]
 
 DAWDLE = 0.1  # seconds: a stop() that takes longer goes on by itself while the next is called
+TICK = 0.02  # seconds between two looks at threads that are to end
+SLACK = 0.05  # seconds that a join gets to come back by itself
+GENERATIONS = 1000  # items registered by items that items have registered, and so on
+LATE = 5.0  # seconds, after what was planned, for items that other threads register
 
 
 def rank(item: "Item") -> int:
@@ -44,49 +55,184 @@ def rank(item: "Item") -> int:
     return 2 * item.order + (item.stop is None)
 
 
+class Plan:
+    """
+    What a run does next, and which items are in it.
+
+    Items that were there when the run began, or went on after a pause, come by rank. One that an
+    item registers comes at the place of its rank, behind its equals, unless the item that has
+    registered it stands at the end of a very long line of such items. One that another thread
+    registers comes behind all of them, for some seconds.
+
+    Attributes:
+        before: The order at which the run pauses.
+        told: The threads that have been told to stop, and not ended: when, and what stop() raised.
+        generation: Of the item in progress: 0 if it was there when the run began.
+        rest: How many items were not run, for they kept coming.
+    """
+
+    def __init__(
+        self, items: "dict[Item, bool]", late: "dict[Item, int]", clock: "Callable[[], float]"
+    ) -> None:
+        self.before = NEVER
+        self.told: dict[Item, tuple[float, BaseException | None]] = {}
+        self.generation = 0
+        self.rest = 0
+        self.settle: Callable[[Outcome], None] = lambda _: None
+        self.is_over: Callable[[], bool] = lambda: False
+        self._items = items
+        self._late = late
+        self._clock = clock
+        self._heap: list[tuple[bool, int, int, Item, int]] = []
+        self._numbers = count()
+        self._planned: list[Item] = []  # the next one last
+        self._calm = NEVER  # when the last of what was planned had been taken
+        self._keys: set[object] = set()  # of the subjects that have been run
+        self._counted = 0  # outcomes whose keys are in there
+
+    def is_due(self) -> bool:
+        """Return whether anything of an order below `before` waits to be run."""
+        return any(item.order < self.before for item in list(self._items)) or bool(self.told)
+
+    def is_last(self) -> bool:
+        """Return whether nothing comes behind what is in progress."""
+        return not (self._planned or self._heap or self._late)
+
+    def steps(self, outcomes: "list[Outcome]") -> "Iterator[Step]":
+        """Say what is to be done, one step after the other."""
+        items, late, heap = self._items, self._late, self._heap
+        yield from self._end_threads()  # which an interruption has left
+        self._planned = planned = [item for item in list(items) if item not in late]
+        # A stable sort: of equal ranks the one registered last is the next one.
+        planned.sort(key=rank, reverse=True)
+        before, self._calm = self.before, NEVER
+        while True:
+            if late:
+                self._take_in()
+            if not heap and planned:
+                if planned[-1].order >= before:
+                    return
+                item, generation = planned.pop(), 0
+            elif (chosen := self._choose(planned)) is not None:
+                item, generation = chosen
+            else:
+                return
+            if not items.pop(item, False):  # it has been forgotten, or is run by another run
+                continue
+            self.generation = generation
+            if (generation and self._has_run(item, outcomes)) or self.is_over():
+                limit = "grace" if self.is_over() else None
+                self.settle((item, "not run", self._clock(), 0.0, None, None, limit))
+            elif item.stop is None:
+                yield item, "call", item.subject, None, item.timeout
+            else:
+                yield from self._stage(item, planned)
+
+    def _stage(self, item: "Item", planned: "list[Item]") -> "Iterator[Step]":
+        """Have *item* and all other threads of its order told to stop, and then wait for them."""
+        yield item, "stop", item.tell, None, DAWDLE
+        while planned and rank(planned[-1]) == rank(item):
+            another = planned.pop()
+            if self._items.pop(another, False):
+                yield another, "stop", another.tell, None, DAWDLE
+        yield from self._end_threads()
+
+    def _end_threads(self) -> "Iterator[Step]":
+        """
+        Wait for the threads that were told to stop, until each has ended or is left behind.
+
+        The last one is joined. Of several the first is, for a moment, and then all are looked at,
+        so that each has a time of its own; no more than half of the time is spent looking.
+        """
+        told, clock = self.told, self._clock
+        pause = TICK
+        while told:
+            looked = clock()
+            wait = NEVER if len(told) == 1 else pause
+            for item, (begun, _) in list(told.items()):
+                if item in told:
+                    yield item, "join", partial(self.join, item, wait), begun, item.timeout
+                wait = 0.0
+            pause = max(TICK, clock() - looked - pause)
+
+    def join(self, item: "Item", wait: float) -> bool:
+        """Wait for a thread as long as it may take; return whether it is over. Given by `Run`."""
+        raise NotImplementedError
+
+    def _take_in(self) -> None:
+        """Note what has been registered since the last look."""
+        if self._planned or any(entry[4] > 0 for entry in self._heap):
+            self._calm = NEVER
+        elif self._calm == NEVER:
+            self._calm = self._clock()
+        tired = self._clock() > self._calm + LATE
+        for item in list(self._late):
+            generation = self._late.pop(item, 0)
+            if generation > GENERATIONS or (tired and generation < 0):
+                self.rest += bool(self._items.pop(item, False))
+            elif generation:
+                entry = generation < 0, rank(item), next(self._numbers), item, generation
+                heappush(self._heap, entry)
+
+    def _choose(self, planned: "list[Item]") -> "tuple[Item, int] | None":
+        """Take the next one of the planned items and of those that came later."""
+        heap = self._heap
+        if heap and not (planned and (heap[0][0] or heap[0][1] >= rank(planned[-1]))):
+            if heap[0][3].order < self.before:
+                *_, item, generation = heappop(heap)
+                return item, generation
+        elif planned and planned[-1].order < self.before:
+            return planned.pop(), 0
+        return None
+
+    def _has_run(self, item: "Item", outcomes: "list[Outcome]") -> bool:
+        """Return whether the subject of *item* has been run already."""
+        for done, *_ in outcomes[self._counted :]:
+            self._keys.add(key_of(getattr(done, "subject", done)))
+        self._counted = len(outcomes)
+        return key_of(item.subject) in self._keys
+
+
 class Run:
     """
     One pass over the items of a registry.
 
     One thread at a time watches it. If an exception takes the watcher away from `go` (a Ctrl-C,
-    say), the next call of `go` takes over the helper as it is.
+    say), the helper goes on by itself, and the next call of `go` watches it again.
 
     Attributes:
-        fresh: Items registered since the run began.
+        plan: What it does next.
         outcomes: How each item ended, in that order.
         inline: No thread can be started.
-        interrupted: An exception has taken a watcher away.
     """
 
     def __init__(
         self,
         items: "dict[Item, bool]",
+        late: "dict[Item, int]",
         report: "Callable[[Outcome], None]",
         *,
+        trace: "Callable[[Item], None] | None" = None,
         clock: "Callable[[], float]" = monotonic,
         start_thread: "Callable[[Callable[[], object]], bool]" = start_thread,
     ) -> None:
-        self.fresh: list[Item] = []
+        self.plan = Plan(items, late, clock)
+        self.plan.settle, self.plan.is_over = self._settle, self._is_over
+        self.plan.join = self._join  # type: ignore[method-assign]
         self.outcomes: list[Outcome] = []
         self.inline = False
-        self.interrupted = False
-        self._items = items
         self._report = report
+        self._trace = trace  # told of each item that begins, if somebody wants to know
         self._clock = clock
         self._start_thread = start_thread
-        self._deadline: float | None = None  # when the process will be gone
-        self._hurried = 0.0  # when that became known
-        self._before = NEVER  # the order at which the run pauses
-        self._plan: list[Item] = []  # what is still to be run, the next one last
-        self._stage: list[tuple[Item, float | None]] = []  # threads to end, and when told to stop
-        self._errors: dict[Item, BaseException] = {}  # what their stop() raised
-        self._running: dict[object, Action] = {}  # the action in progress, by `key_of` it
+        self._steps: Iterator[Step] = iter(())
+        self._hurry: tuple[float, float] | None = None  # since when, and when the process is gone
+        self._running: dict[object, Action] = {}  # the action in progress, by `key`
         self._wake = 0.0  # when the watcher will look again
         self._bell = Bell()  # wakes the watcher earlier
         self._helper: int | None = None  # the thread at work, None when there is nothing to do
         self._vacant: list[bool] = []  # one entry, which the helper that is hired takes
         self._inside: set[int] = set()  # every helper that has not ended, those left behind too
-        self._main = threading.main_thread()
 
     # The watcher's part.
 
@@ -94,26 +240,30 @@ class Run:
         """
         Run the items of an order below *before*, and return when they have ended.
 
-        If the process will be gone at *deadline*, no action takes more than half of what is left.
+        If the process will be gone at *deadline*, no action takes more than half of what is left,
+        unless it is the last one.
         """
-        self._before = before
-        if deadline is not None:
-            self._hurried = self._clock()
-            self._deadline = deadline
+        self.plan.before = before
+        self.hurry(deadline)
         if not self._helper:
-            # A stable sort: of equal ranks the one registered last is the next one.
-            plan = list(self._items)
-            plan.sort(key=rank, reverse=True)
-            self._plan[:] = plan
-            due = plan and plan[-1].order < before
-            if self._helper == 0 or self._stage or self.fresh or due:
+            self._steps = self.plan.steps(self.outcomes)
+            if self._helper == 0 or self.plan.is_due():
                 self._hire()
         while self._helper is not None:
             self._watch()
+        if self.plan.rest and before == NEVER:
+            rest = Rest(self.plan.rest)
+            self._settle((rest, "not run", self._clock(), 0.0, None, None, None))  # type: ignore[arg-type]
 
-    def is_over(self) -> bool:
-        """Return whether it was interrupted, and its helper has done the rest by itself."""
-        return self.interrupted and self._helper is None
+    def hurry(self, deadline: float | None) -> None:
+        """Note that the process will be gone at *deadline*."""
+        if deadline is not None and (self._hurry is None or self._hurry[1] != deadline):
+            self._hurry = self._clock(), deadline
+            self._bell.ring()
+
+    def is_tired(self) -> bool:
+        """Return whether items were left, for they kept coming."""
+        return self.plan.rest > 0
 
     def is_inside(self, ident: int) -> bool:
         """Return whether the thread *ident* is performing one of the actions."""
@@ -122,7 +272,7 @@ class Run:
     def in_progress(self) -> "list[Item]":
         """Return the items that are being run at this moment."""
         running = [item for item, *_ in list(self._running.values())]
-        return [*running, *(item for item, _ in list(self._stage))]
+        return list(dict.fromkeys([*running, *list(self.plan.told)]))
 
     def _hire(self) -> None:
         """Start a helper, or do its work here where no thread can be started."""
@@ -136,36 +286,56 @@ class Run:
 
     def _watch(self) -> None:
         """Sleep until the action in progress is out of time or something else is to be seen."""
-        action = self._current()
+        key, action = self._current()
         # The helper rings when it begins an action that ends before `_wake`. One that it began
         # before this line is noticed by looking a second time.
-        self._wake = end = NEVER if action is None else self._end(*action[2:])
-        if self._helper is None or self._current() is not action:
+        self._wake = end = NEVER if action is None else self._end(action)
+        if self._helper is None or self._current()[1] is not action:
             return  # pragma: no cover - an instant
         left = end - self._clock()
         if left > 0:
             self._bell.wait(min(left, LOOK))
         # It may end at this very instant.
-        elif action and self._running.pop(key_of(action), None) is action:  # pragma: no branch
+        elif action and self._running.pop(key, None) is action:  # pragma: no branch
             helper, self._helper = self._helper, None
-            item, verb, begun, _ = action
+            item, verb, _, _ = action
             if verb != "stop":  # a stop() that takes long is no overrun: its thread may yet end
-                ident = helper if verb == "call" else getattr(item.subject, "ident", None)
-                self._settle(item, "overran", self._clock() - begun, stack=stack(ident))
+                self._overrun(action, helper)
+            else:
+                self.plan.told[item] = action[2], None
             self._hire()
 
-    def _current(self) -> "Action | None":
-        """Return the action in progress."""
-        for action in list(self._running.values()):
-            return action
-        return None
+    def _current(self) -> "tuple[object, Action | None]":
+        """Return the action in progress, and its key."""
+        for key, action in list(self._running.items()):
+            return key, action
+        return None, None
 
-    def _end(self, begun: float, timeout: float | None) -> float:
+    def _end(self, action: "Action") -> float:
         """Return the time at which an action is left behind."""
+        item, verb, begun, timeout = action
         end = NEVER if timeout is None else begun + timeout
-        if self._deadline is not None:
-            end = min(end, (max(begun, self._hurried) + self._deadline) / 2)
-        return end
+        if self._hurry is not None:
+            since, deadline = self._hurry
+            alone = not self.plan.told or (len(self.plan.told) == 1 and item in self.plan.told)
+            share = 1 if alone and verb != "stop" and self.plan.is_last() else 2
+            begun = max(begun, since)
+            end = min(end, begun + (deadline - begun) / share)
+        return end + SLACK if verb == "join" else end
+
+    def _is_over(self) -> bool:
+        return self._hurry is not None and self._clock() >= self._hurry[1]
+
+    def _join(self, item: "Item", wait: float) -> bool:
+        """Wait for a thread as long as it may take; return whether it is over."""
+        clock = self._clock
+        begun, _ = self.plan.told[item]
+        end = self._end((item, "join", begun, item.timeout)) - SLACK
+        until = min(end, clock() + wait)
+        while not (over := item.join(min(until - clock(), LOOK))) and (left := until - clock()) > 0:
+            sleep(min(left, TICK))  # it has come back early, or the grace may have begun
+            until = min(until, self._end((item, "join", begun, item.timeout)) - SLACK)
+        return over
 
     # The helper's part.
 
@@ -187,143 +357,103 @@ class Run:
                 self._helper = None
                 self._bell.ring()
 
-    def _work(self) -> bool:  # noqa: C901, PLR0912  (a call for each part takes half as long again)
-        """Perform one action after the other; return whether all were, and by this helper."""
-        clock, items, running, outcomes = self._clock, self._items, self._running, self.outcomes
-        plan, fresh, stage = self._plan, self.fresh, self._stage
-        main, main_thread = self._main, threading.main_thread
+    def _work(self) -> bool:
+        """Perform one step after the other; return whether all were, and by this helper."""
+        clock, running, outcomes, trace = self._clock, self._running, self.outcomes, self._trace
+        main_thread = threading.main_thread
+        main = main_thread()
         now = clock()
-        while True:
-            # Choose what is next.
-            if stage:
-                item, verb, begun, timeout, perform = self._next_of_stage(now)
-                key: object = item, verb
-            elif fresh:
-                self._take_in()
-                continue
-            elif not plan or plan[-1].order >= self._before:
-                return True
-            else:
-                key = item = plan.pop()
-                if not items.pop(item, False):  # it has been forgotten, or run by another run
-                    continue
-                if item.stop is not None:
-                    self._begin_stage(item)
-                    continue
-                if self._deadline is not None and now >= self._deadline:
-                    self._settle(item, "not run", 0.0)
-                    continue
-                verb, begun, timeout, perform = "call", now, item.timeout, item.subject
+        for item, verb, perform, begun, timeout in self._steps:
             # Begin, and have the watcher look in time.
+            if begun is None:
+                begun = now  # noqa: PLW2901
+            key: object = item if verb == "call" else (item, verb)
             running[key] = action = item, verb, begun, timeout
-            if self._deadline is not None or (timeout and begun + timeout < self._wake):
+            if self._hurry is not None or (timeout and begun + timeout < self._wake):
                 self._wake = 0.0  # before it is rung, for then the watcher writes it
                 self._bell.ring()
+            if trace and verb != "join":
+                trace(item)
             # Perform it.
             error = result = None
             try:
                 result = perform()
-                if type(result) is CoroutineType:
-                    run_coroutine(result)
+                if result is not None and verb != "join" and result is not ENDED:
+                    settle(result)
             except BaseException as raised:
                 error = raised
-                if verb == "stop":  # though it may have been left behind meanwhile
-                    self._errors[item] = raised
             # Say how it ended, unless the watcher has. In a forked child, where the thread that
             # forked is the main thread, there is nothing to be done.
             if main_thread() is not main:
                 return False  # pragma: no cover - nothing can be measured there any more
             now = clock()
             if running.pop(key, None) is None:
+                if verb == "stop" and item in self.plan.told:  # it has been left behind meanwhile
+                    self.plan.told[item] = begun, error
                 return False
-            if error is None and verb == "call":
-                outcomes.append((item, "done", now - begun, None, None))
+            if verb == "call":
+                how = "done" if error is None else "failed"
+                outcome = item, how, begun, now - begun, error, None, None
+                outcomes.append(outcome)
+                if error is not None or trace:
+                    self._report(outcome)
             else:
-                self._judge(action, now, error, result)
-
-    def _next_of_stage(
-        self, now: float
-    ) -> "tuple[Item, str, float, float | None, Callable[[], object]]":
-        """Return what is next while threads are being ended, and what does it."""
-        item, told = self._stage.pop()
-        if told is None:
-            self._stage.insert(0, (item, now))
-            return item, "stop", now, DAWDLE, item.tell
-        return item, "join", told, item.timeout, partial(self._join, item, told)
+                self._judge(action, now, result, error)
+        return True
 
     def _judge(
-        self, action: "Action", now: float, error: BaseException | None, result: object
+        self, action: "Action", now: float, result: object, error: BaseException | None
     ) -> None:
-        """Settle how something else ended than a callback that is done."""
+        """Say what has become of a thread."""
         item, verb, begun, _ = action
         if verb == "stop":
+            if result is not ENDED:
+                self.plan.told[item] = begun, error
             return
-        error = error or self._errors.pop(item, None)
-        if error is not None:
-            self._settle(item, "failed", now - begun, error)
-        elif result:
-            self.outcomes.append((item, "done", now - begun, None, None))
+        if error is not None or result:
+            _, failure = self.plan.told.pop(item, (begun, None))
+            failure = error or failure or item.died
+            how = "failed" if failure else "done"
+            self._settle((item, how, begun, now - begun, failure, None, None))
+        elif now >= self._end(action) - SLACK:
+            self._overrun(action, None)
+
+    def _overrun(self, action: "Action", helper: int | None) -> None:
+        """Leave an item behind."""
+        item, verb, begun, timeout = action
+        now = self._clock()
+        limit = "grace" if timeout is None or now < begun + timeout else "timeout"
+        _, failure = self.plan.told.pop(item, (begun, None)) if verb == "join" else (begun, None)
+        ident = helper if verb == "call" else getattr(item.subject, "ident", None)
+        self._settle((item, "overran", begun, now - begun, failure, stack_of(ident), limit))
+
+    def _settle(self, outcome: "Outcome") -> None:
+        """Keep an outcome, and report it if somebody should hear of it."""
+        self.outcomes.append(outcome)
+        if outcome[1] != "done" or self._trace:
+            self._report(outcome)
+
+
+def settle(result: "Any") -> None:
+    """Wait for what a callback has returned, if that is something to wait for."""
+    if type(result) is CoroutineType:
+        import asyncio
+
+        asyncio.run(result)
+    elif hasattr(type(result), "__await__"):
+        import asyncio
+
+        loop = result.get_loop() if asyncio.isfuture(result) else None
+        if loop is not None and loop.is_running():
+            result = asyncio.run_coroutine_threadsafe(await_it(result), loop)
+            result.result()
         else:
-            where = stack(getattr(item.subject, "ident", None))
-            self._settle(item, "overran", now - begun, stack=where)
-
-    def _join(self, item: "Item", told: float) -> bool:
-        """Wait for a thread as long as it may take; return whether it is over."""
-        return item.join(self._end(told, item.timeout) - self._clock())
-
-    def _take_in(self) -> None:
-        """Plan what has been registered meanwhile, unless its subject has been run already."""
-        plan = self._plan
-        while self.fresh:
-            item = self.fresh.pop(0)
-            if any(done.is_for(item.subject) for done, *_ in self.outcomes):
-                if self._items.pop(item, False):
-                    self._settle(item, "not run", 0.0)
-            else:
-                plan.append(item)
-                if plan[1:] and rank(item) > rank(plan[-2]):
-                    plan.sort(key=rank, reverse=True)
-
-    def _begin_stage(self, item: "Item") -> None:
-        """Have *item* and all other threads of its order told to stop, and then joined."""
-        threads = [item]
-        while self._plan and rank(self._plan[-1]) == rank(item):
-            more = self._plan.pop()
-            if self._items.pop(more, False):
-                threads.append(more)
-        self._stage += [(thread, None) for thread in reversed(threads) if not thread.ended]
-
-    def _settle(
-        self,
-        item: "Item",
-        how: str,
-        seconds: float,
-        error: BaseException | None = None,
-        stack: str | None = None,
-    ) -> None:
-        """Keep and report an outcome that somebody should hear of."""
-        self.outcomes.append((item, how, seconds, error, stack))
-        self._report(self.outcomes[-1])
+            asyncio.run(await_it(result))
+    elif (futures := sys.modules.get("concurrent.futures._base")) is not None:
+        if isinstance(result, futures.Future):
+            result.result()
 
 
-def key_of(action: "Action") -> object:
-    """Return what finds *action* in `_running`: each has its own, for an item is run once."""
-    item, verb, *_ = action
-    return item if verb == "call" else (item, verb)
-
-
-def run_coroutine(coroutine: "CoroutineType[object, object, object]") -> None:
-    """Run what an async callback has returned, in a loop of its own."""
-    import asyncio
-
-    asyncio.run(coroutine)
-
-
-def stack(ident: int | None) -> str | None:
-    """Return where the thread *ident* is, None if that is not known."""
-    from graceexit._report import stack_of
-
-    try:
-        return stack_of(sys._current_frames()[ident or 0])
-    except Exception:  # it has ended
-        return None
+async def await_it(awaitable: "Any") -> object:
+    """Wrap an awaitable, for asyncio takes nothing but coroutines."""
+    return await awaitable

@@ -1,21 +1,27 @@
 """
 Handlers: stand in front of what is there, give everything back, and die of a signal.
 
-Decisions:
+What a handler does is given to this module. Decisions:
 
 * SIGINT with `default_int_handler` is left alone, for KeyboardInterrupt leads to the exit by itself
-  and asyncio and Twisted look for exactly this handler. A callable for SIGINT is left alone too.
+  and asyncio, trio and Twisted look for exactly this handler. Who has to know of Ctrl-C at once
+  (`grace`, `hold`) gets a handler in front of it, and `signal.default_int_handler` is that handler
+  too, so that they find what they look for. Handlers of asyncio and trio are always left alone.
 * SIG_IGN and handlers that are not Python's are left alone: somebody wants them so.
+* A handler of ours is set again by each `install`: code in C may have replaced it, which
+  `getsignal` does not show.
 * `siginterrupt` has no getter. It stays as `signal.signal` sets it, True: with False a main thread
   that waits for a lock without a limit would never come to the program's own handler. gunicorn and
   asyncio set False for theirs, for the sake of C code that does not go on after EINTR.
 * The signal that makes the main thread leave a join is SIGURG, not a termination signal: by default
   it does nothing, so a late one is harmless, and SIGTERM keeps one meaning. Go's runtime interrupts
   its threads with it for the same reasons.
-* `signal.raise_signal` is the one function replaced, for a server that restores SIG_DFL and sends
-  itself the signal (uvicorn) dies without coming to any hook. Blocking the signal with
-  `pthread_sigmask` instead would be inherited by children, which then survive `terminate()`.
-* Another thread than the main one cannot set SIG_DFL through Python; the C function can.
+* `signal.raise_signal` is replaced, for a server that restores SIG_DFL and sends itself the signal
+  (uvicorn) dies without coming to any hook. Blocking the signal with `pthread_sigmask` instead would
+  be inherited by children, which then survive `terminate()`.
+* Another thread than the main one cannot set SIG_DFL through Python. `faulthandler.unregister` can,
+  where `faulthandler.register` has found SIG_DFL: so that is called under our handler. Elsewhere
+  the C function does it.
 * Windows has no SIGURG or `pthread_kill`: what needs them is left out there.
 """
 
@@ -25,17 +31,20 @@ import signal
 import sys
 import time
 from signal import SIG_DFL, SIGINT, getsignal
+from signal import default_int_handler as real_int_handler
 from signal import raise_signal as real_raise_signal
 from threading import main_thread
+
+from graceexit._latch import within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
-    from typing import Any
+    from typing import Any, TypeAlias
 
-    from graceexit._exit import Exit
-    from graceexit._process import Process
+    # What a handler of ours does; it is given itself.
+    Act: TypeAlias = Callable[[int, FrameType | None, "Layer"], object]
 
 
 SIGURG = getattr(signal, "SIGURG", None)
@@ -43,134 +52,136 @@ DEFAULT = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)
 )
 UNCATCHABLE = {getattr(signal, name, None) for name in ("SIGKILL", "SIGSTOP")}
+OF_LOOPS = ("asyncio.", "trio.")  # modules of handlers of SIGINT that have to be where they are
 
 
-class Leave(BaseException):
-    """Raised in the main thread to make it leave a join that would last for ever."""
+class Layer:
+    """What Python calls for a signal: ours, in front of what was there before."""
 
+    __slots__ = ("act", "previous")
 
-class Handler:
-    """What Python calls for a signal: it tells the owner, then does what was done before."""
-
-    __slots__ = ("owner", "previous")
-
-    def __init__(self, owner: "Process", previous: "Any") -> None:
-        self.owner = owner
+    def __init__(self, act: "Act", previous: "Any") -> None:
+        self.act = act
         self.previous = previous
 
     def __call__(self, signum: int, frame: "FrameType | None") -> object:
         """Handle *signum*."""
-        ending = self.owner.ending()
-        if ending is not None:
-            ending.notice(signum)
-        if callable(self.previous):
-            return self.previous(signum, frame)
-        if ending is not None:
-            ending.end_by(signum, frame)
-        else:
-            # Uninstalled, or a forked child that has registered nothing: as if we were not here.
-            signal.signal(signum, SIG_DFL)
-            real_raise_signal(signum)
-        return None
+        return self.act(signum, frame, self)
 
 
 class Handlers:
     """The signal handlers of one process, and the way back."""
 
-    def __init__(self, owner: "Process") -> None:
-        self.owner = owner
+    def __init__(self, act: "Act", before_death: "Callable[[int], object]") -> None:
         self.signals: tuple[int, ...] = ()
-        self._layers: list[tuple[int, Handler]] = []  # in the order in which they were installed
-        self._taken: list[tuple[int, Any]] = []  # what stood there before the exit began
+        self._act = act
+        self._before_death = before_death  # what runs before the process sends itself a signal
+        self._layers: list[tuple[int, Layer]] = []  # in the order in which they were installed
         self._real: Callable[[int], None] | None = None  # what our raise_signal has replaced
 
     def install(self, signals: "Iterable[int]") -> None:
         """Go in front of the handler of each signal; one no longer wanted is given back."""
-        self._give_back_layers(keep=set(signals))
+        self._give_back({signum for signum in self.signals if signum not in tuple(signals)})
         self.signals = tuple(signals)
         for signum in self.signals:
-            self._go_in_front(signum)
+            if signum != SIGINT or is_to_be_noticed(getsignal(signum)):
+                self.put(signum, self._act)
         if self._real is None:
             self._real = signal.raise_signal
             signal.raise_signal = self._raise_signal
 
     def uninstall(self) -> None:
-        """Put back every handler that is still ours, and `raise_signal`."""
-        self.give_back()
-        self._give_back_layers(keep=set())
+        """Put back every handler that is still ours, and the functions of `signal`."""
+        self._give_back({signum for signum, _ in self._layers})
         self.signals = ()
+        if isinstance(signal.default_int_handler, Layer):
+            signal.default_int_handler = real_int_handler  # type: ignore[assignment]
         if self._real is not None and signal.raise_signal == self._raise_signal:
             signal.raise_signal = self._real
             self._real = None
 
-    def take_over(self, ending: "Exit") -> None:
-        """Take what could cut the exit short: Ctrl-C, signals with their default action."""
+    def put(self, signum: int, act: "Act") -> None:
+        """Have *act* called for *signum*, in front of what is there, unless that is to be left."""
+        current: Any = getsignal(signum)
+        if isinstance(current, Layer) and current.act == act:
+            set_handler(signum, current)  # code in C may have replaced it
+        elif current is SIG_DFL or callable(current):
+            layer = Layer(act, current)
+            self._layers.append((signum, layer))  # first, for a handler may raise behind the next
+            if current is SIG_DFL and is_main_thread():
+                remember_default(signum)
+            set_handler(signum, layer)
+
+    def put_for_ctrl_c(self, act: "Act") -> None:
+        """Have *act* called for Ctrl-C in front of Python's own handler, if that is there."""
+        if getsignal(SIGINT) is real_int_handler and signal.default_int_handler is real_int_handler:
+            self.put(SIGINT, act)
+            if isinstance(layer := getsignal(SIGINT), Layer):
+                signal.default_int_handler = layer  # type: ignore[assignment]
+
+    def take_over(self, interrupt: "Act", leave: "Act") -> None:
+        """Take what could cut the exit short, and what makes the main thread leave its join."""
         for signum in self.signals:
             if signum != SIGINT and getsignal(signum) is SIG_DFL:
-                self._take(signum, Handler(self.owner, SIG_DFL))
-        if getsignal(SIGINT) is SIG_DFL or callable(getsignal(SIGINT)):
-            self._take(SIGINT, ending.interrupt)
-        self.allow_leaving(ending)
+                self.put(signum, self._act)
+        self.put(SIGINT, interrupt)
+        self.put_for_leaving(leave)
 
-    def allow_leaving(self, ending: "Exit") -> None:
-        """Let the main thread be made to leave its join."""
+    def put_for_leaving(self, leave: "Act") -> None:
+        """Have *leave* called when another thread wants the main thread to leave something."""
         if SIGURG is not None:
-            self._take(SIGURG, ending.leave)
+            self.put(SIGURG, leave)
 
-    def give_back(self) -> None:
-        """Put back what `take_over` took."""
-        while self._taken:
-            set_handler(*self._taken.pop())
+    def give_back(self, acts: "Iterable[Act]") -> None:
+        """Put back what stood behind the handlers that are called *acts*."""
+        taken = [one for one in self._layers if one[1].act in acts]
+        for signum, layer in reversed(taken):
+            if getsignal(signum) is layer:
+                set_handler(signum, layer.previous)
+        self._layers = [one for one in self._layers if one not in taken]
 
-    def _take(self, signum: int, handler: "Any") -> None:
-        previous = getsignal(signum)
-        if previous is not None and previous != handler:
-            # Noted first, for a handler may raise behind the next line.
-            self._taken.append((signum, previous))
-            set_handler(signum, handler)
-
-    def _go_in_front(self, signum: int) -> None:
-        """Install a handler for *signum* in front of the one that is there, if that is wanted."""
-        current: Any = getsignal(signum)
-        if isinstance(current, Handler) and current.owner is self.owner:
-            return
-        if current is SIG_DFL or (callable(current) and signum != SIGINT):
-            handler = Handler(self.owner, current)
-            if set_handler(signum, handler):
-                self._layers.append((signum, handler))
-
-    def _give_back_layers(self, keep: set[int]) -> None:
-        """Put back what stood behind our handlers, except for the signals to *keep*."""
-        for signum, handler in reversed(self._layers):
-            current: Any = getsignal(signum)
-            if signum not in keep and current is handler:
-                set_handler(signum, handler.previous)
-        self._layers = [layer for layer in self._layers if layer[0] in keep]
+    def _give_back(self, signals: set[int]) -> None:
+        """Put back what stood behind our handlers of these signals."""
+        for signum, layer in reversed(self._layers):
+            if signum in signals and getsignal(signum) is layer:
+                forget_default(signum)
+                set_handler(signum, layer.previous)
+        self._layers = [one for one in self._layers if one[0] not in signals]
 
     def _raise_signal(self, signalnum: int, /) -> None:
         """Send the signal *signalnum* to this process, after what must run before its death."""
-        ending = self.owner.ending()
-        if (
-            ending is not None
-            and signalnum in self.signals
-            and is_main_thread()
-            and getsignal(signalnum) is SIG_DFL
-        ):
-            self.take_over(ending)  # a second signal must not kill half way
-            try:
-                ending.run_before_death(signalnum)
-            finally:
-                self.give_back()
+        if signalnum in self.signals and is_main_thread() and getsignal(signalnum) is SIG_DFL:
+            self._before_death(signalnum)
         (self._real or real_raise_signal)(signalnum)
 
 
-def set_handler(signum: int, handler: "Any") -> bool:
-    """Set the handler; return whether that is possible: on the main thread, for this signal."""
+def is_to_be_noticed(handler: "Any") -> bool:
+    """Return whether *handler*, of SIGINT, is the program's own, or none."""
+    if handler is real_int_handler or isinstance(handler, Layer):
+        return False
+    module = getattr(getattr(handler, "func", handler), "__module__", None) or ""
+    return not module.startswith(OF_LOOPS)
+
+
+def set_handler(signum: int, handler: "Any") -> None:
+    """Set the handler, where that is possible: on the main thread, for this signal."""
     try:
         signal.signal(signum, handler)
     except (ValueError, OSError):
-        return False
-    return True
+        pass
+
+
+def remember_default(signum: int) -> None:
+    """Have `forget_default` bring back SIG_DFL, which is what C code finds there now."""
+    register = getattr(sys.modules.get("faulthandler"), "register", None)
+    if register is not None:
+        register(signum, file=2, all_threads=False, chain=True)
+
+
+def forget_default(signum: int) -> bool:
+    """Set SIG_DFL behind Python's back, on any thread; return whether that was possible."""
+    unregister = getattr(sys.modules.get("faulthandler"), "unregister", None)
+    return unregister is not None and bool(unregister(signum))
 
 
 def is_main_thread() -> bool:
@@ -216,14 +227,27 @@ def die(
     try:
         if is_main_thread():
             signal.signal(signum, SIG_DFL)
+            unblock(signum)
             real_raise_signal(signum)
         else:
-            ctypes = sys.modules["ctypes"]
-            c_signal = ctypes.CDLL(None).signal
-            c_signal.argtypes, c_signal.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
-            c_signal(signum, None)
+            # Within a second, for the lock of the imports may be taken for ever.
+            if not forget_default(signum) and within(1.0, lambda: __import__("ctypes")):
+                ctypes = sys.modules["ctypes"]
+                c_signal = ctypes.CDLL(None).signal
+                c_signal.argtypes, c_signal.restype = (
+                    [ctypes.c_int, ctypes.c_void_p],
+                    ctypes.c_void_p,
+                )
+                c_signal(signum, None)
+            unblock(signum)
             kill(os.getpid(), signum)
             # Another thread may be the one that the kernel chooses.
             time.sleep(0.5)  # pragma: no cover - process 1
     finally:
         end(128 + signum)
+
+
+def unblock(signum: int) -> None:
+    """Let *signum* come through to the calling thread."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signum])

@@ -1,0 +1,288 @@
+"""
+What items need is held open until they have run: pools, and in a child what multiprocessing owns.
+
+`concurrent.futures` closes every pool in a hook of `threading._register_atexit`, before Python joins
+the threads; from then on `submit`, `asyncio.to_thread` and host names in asyncio fail, and so does
+an import of a pool. So the exit puts a stand-in into the place of these hooks as it begins, takes
+registrations that come too late for Python, and calls all of them when the items have run.
+
+Python waits there for the jobs of all pools. The exit waits for those that were submitted before
+the other threads had ended, and for none that comes later, so that whoever keeps feeding a pool
+cannot keep the items from running. A worker cannot be asked what it has in hand. But queues are
+first in, first out: a worker that begins a job submitted later has ended all that was there before
+it. So jobs submitted from then on are of a class that says when one begins, and each queue gets
+*marks*, jobs that do nothing, for workers that are idle. (Not done: to look whether a worker waits
+for its queue. From 3.13 on a job may be on its way to such a worker. Nor to read its frames, which
+is not safe without the GIL.) A queue of another kind than the two of the standard library may give
+out what it likes, when it likes: its workers are not waited for.
+
+Up to 3.12 a child of multiprocessing runs its finalizers before everything else, and a queue, a
+pool or a manager is closed by them: they are held in the same way.
+
+Two copies of the package in one process know the stand-ins of each other.
+"""
+
+import sys
+import threading
+from functools import partial
+from time import sleep
+
+from graceexit._items import is_running
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+MODULES = ("concurrent.futures.thread", "concurrent.futures.process")
+QUEUES = ("SimpleQueue", "Queue")  # first in, first out; gevent has some of these names too
+SHY = 0.05  # seconds for which a mark is kept from a worker that has had one
+
+
+class Held:
+    """Stands for a hook, until nobody holds it any more."""
+
+    graceexit = True
+
+    def __init__(self, hook: "Callable[[], object]") -> None:
+        self.hook = hook
+        self.holders = 0
+
+    def __call__(self) -> None:
+        """Do nothing, for the hook is held."""
+
+
+class Executors:
+    """What is held open in one process, and the way back."""
+
+    def __init__(self) -> None:
+        self._held: list[Held] = []
+        self._late: list[Callable[[], object]] = []  # hooks that were registered meanwhile
+        self._real: Any = None  # what our `_register_atexit` has replaced
+        self._over: Callable[[], object] | None = None  # the hook that says that all have run
+        self._exit_function: Any = None  # what ours has replaced, in multiprocessing
+        self._finalizers: Callable[[], object] | None = None  # it, if it has been called
+
+    def hold(self, over: "Callable[[], object]") -> None:
+        """Hold the hooks of the pools, and have *over* called when those of others have run."""
+        hooks: list[Any] | None = getattr(threading, "_threading_atexits", None)
+        if hooks is None:
+            over()
+            return
+        for place, hook in enumerate(hooks):
+            if closes_pools(hook):
+                hooks[place] = hook = Held(hook)  # noqa: PLW2901
+            if getattr(hook, "graceexit", False) and hook not in self._held:
+                hook.holders += 1
+                self._held.append(hook)
+        if self._real is None:
+            self._real = threading._register_atexit  # type: ignore[attr-defined]
+            threading._register_atexit = self._register_atexit  # type: ignore[attr-defined]
+        if self._over is None:
+            self._over = over
+            hooks.insert(0, over)
+
+    def hold_finalizers(self, wanted: "Callable[[], bool]") -> None:
+        """Hold the finalizers of multiprocessing, if *wanted()* when it calls them."""
+        util = sys.modules.get("multiprocessing.util")
+        if util is None or self._exit_function or sys.version_info >= (3, 13):
+            return
+        self._exit_function = real = util._exit_function
+
+        def exit_function(*args: "Any", **kwargs: "Any") -> object:
+            if not wanted():
+                return real(*args, **kwargs)
+            self._finalizers = partial(real, *args, **kwargs)
+            return None
+
+        util._exit_function = exit_function
+
+    def release(self, *, dying: bool = False) -> None:
+        """Call what was held; in a child that is *dying*, what multiprocessing has to do there."""
+        for close in [*self._late[::-1], *self._give_back()[::-1]]:
+            try:
+                close()
+            except BaseException:  # noqa: S110
+                pass  # as Python does not, for there are others behind it
+        finalizers, self._finalizers = self._finalizers, None
+        if dying:
+            finalize()
+        elif finalizers is not None:
+            finalizers()
+
+    def forget(self) -> None:
+        """Give the hooks back as they were, and call none of them: uninstalled, or forked."""
+        self._give_back()
+        util = sys.modules.get("multiprocessing.util")
+        if self._exit_function is not None and util is not None:
+            util._exit_function = self._exit_function
+        self._exit_function = self._finalizers = None
+
+    def _give_back(self) -> "list[Callable[[], object]]":
+        """Put the hooks back into their places; return those that nobody holds any more."""
+        hooks: list[Any] = getattr(threading, "_threading_atexits", [])
+        held, self._held, self._late = self._held, [], []
+        free = []
+        for one in held:
+            one.holders -= 1
+            if one.holders == 0:
+                free.append(one.hook)
+                hooks[:] = [one.hook if hook is one else hook for hook in hooks]
+        if self._over is not None:
+            hooks[:] = [hook for hook in hooks if hook is not self._over]
+            self._over = None
+        if threading._register_atexit == self._register_atexit:  # type: ignore[attr-defined]
+            threading._register_atexit = self._real  # type: ignore[attr-defined]
+            self._real = None
+        return free
+
+    def _register_atexit(self, func: "Any", *arg: "Any", **kwargs: "Any") -> None:
+        """Register a hook; one that comes too late for Python is called with those that are held."""
+        try:
+            self._real(func, *arg, **kwargs)
+        except RuntimeError:
+            self._late.append(partial(func, *arg, **kwargs))
+
+
+class Jobs:
+    """What the pools have to do when `left` is first asked."""
+
+    def __init__(self, ring: "Callable[[], object]") -> None:
+        self._ring = ring
+        self._to_begin = threading.Lock()  # taken by whoever asks first
+        self._passed: set[threading.Thread] = set()
+        self._workers: dict[threading.Thread, Any] = {}
+        self._unmarked: list[Any] = []  # queues that have had no room for a mark
+        self._futures: list[Any] = []
+        self._module: Any = sys.modules.get("concurrent.futures.thread")
+        self._later: Any = None
+
+    def left(self) -> list[threading.Thread]:
+        """Return the workers that may still have a job of that time in hand, or before them."""
+        with self._to_begin:
+            if self._later is None:
+                self._begin()
+            unmarked, self._unmarked = self._unmarked, []
+            for queue in unmarked:
+                try:
+                    queue.put_nowait(Mark(self, queue))
+                except Exception:  # it is full
+                    self._unmarked.append(queue)
+        left = [one for one in self._workers if one not in self._passed and is_running(one)]
+        if any(not future.done() for future in self._futures):
+            left += [one for one in (manager() for manager in managers()) if one is not None]
+        return left
+
+    def _begin(self) -> None:
+        """Note which jobs and workers there are."""
+        self._later = False
+        if hasattr(self._module, "_WorkItem"):
+            self._later = later(self._module._WorkItem, self._begins)
+            self._module._WorkItem = self._later
+            known = [(one(), queue) for one, queue in list(self._module._threads_queues.data.items())]
+            self._workers = {
+                worker: queue
+                for worker, queue in known
+                if worker is not None and type(queue).__name__ in QUEUES
+            }
+            self._unmarked = list(self._workers.values())
+        for manager in managers():
+            pending = getattr(manager(), "pending_work_items", {})
+            self._futures += [job.future for job in list(pending.values())]
+        for future in self._futures:
+            future.add_done_callback(lambda _: self._ring())
+
+    def end(self) -> None:
+        """Wait no more: put back what was replaced."""
+        self._workers = {}
+        if self._later and self._module._WorkItem is self._later:
+            self._module._WorkItem = self._later.__base__
+
+    def _begins(self) -> None:
+        """Note that the calling worker has ended what was there before."""
+        worker = threading.current_thread()
+        if worker in self._workers and worker not in self._passed:
+            self._passed.add(worker)
+            self._ring()
+
+    def take(self, mark: "Mark") -> None:
+        """Be what a mark does: one for each worker, so a worker leaves a second one to another."""
+        if threading.current_thread() in self._passed and self._workers:
+            sleep(SHY)
+            if any(one not in self._passed for one in list(self._workers)):
+                try:
+                    mark.queue.put_nowait(mark)
+                except Exception:  # it is full
+                    self._unmarked.append(mark.queue)
+        self._begins()
+
+
+class Mark:
+    """A job that does nothing."""
+
+    def __init__(self, jobs: Jobs, queue: "Any") -> None:
+        self.jobs = jobs
+        self.queue = queue
+        self.future = self  # of which a pool that is shut down may ask what it asks of a future
+
+    def run(self, *_: object) -> None:
+        """Do nothing but say so."""
+        self.jobs.take(self)
+
+    def cancel(self) -> bool:
+        """Be cancelled."""
+        return True
+
+    def set_exception(self, _: object) -> None:
+        """Fail."""
+
+
+def later(real: "Any", begins: "Callable[[], None]") -> "Any":
+    """Return the class of the jobs that are submitted from now on."""
+
+    class LaterJob(real):  # type: ignore[misc]
+        def run(self, *context: "Any") -> object:
+            begins()
+            return super().run(*context)
+
+    return LaterJob
+
+
+def closes_pools(hook: "Any") -> bool:
+    """Return whether *hook*, one of threading's, is the one that closes the pools."""
+    func = getattr(hook, "func", None)  # a partial, up to 3.12
+    code, cells = getattr(hook, "__code__", None), getattr(hook, "__closure__", None)
+    if code is not None and cells and "func" in code.co_freevars:
+        try:
+            func = cells[code.co_freevars.index("func")].cell_contents
+        except ValueError:  # it is empty
+            return False
+    closers = [getattr(sys.modules.get(name), "_python_exit", None) for name in MODULES]
+    return func is not None and any(func is close for close in closers)
+
+
+def managers() -> "list[Any]":
+    """Return references to the threads that manage the pools of processes."""
+    processes = sys.modules.get("concurrent.futures.process")
+    return list(processes._threads_wakeups.data) if processes else []
+
+
+def workers() -> set[int]:
+    """Return the ids of the threads that belong to pools, and end when those are closed."""
+    found = set()
+    for name, table in zip(MODULES, ("_threads_queues", "_threads_wakeups"), strict=True):
+        known = getattr(sys.modules.get(name), table, None)
+        found |= {id(one()) for one in list(known.data)} if known is not None else set()
+    return found
+
+
+def finalize() -> None:
+    """Do what multiprocessing does at the end of a child, but wait for no process."""
+    util, processes = map(sys.modules.get, ("multiprocessing.util", "multiprocessing.process"))
+    if util is None or processes is None:
+        return
+    util._run_finalizers(0)
+    for child in processes.active_children():
+        if child.daemon:
+            child._popen.terminate()
+    util._run_finalizers()

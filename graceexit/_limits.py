@@ -1,0 +1,142 @@
+"""
+How long an exit may take: `linger`, `grace`, and the last resort.
+
+`linger` is what the rest of the program has before items stop waiting for it; `grace` is when the
+process has to be gone. The last resort sees to that where nothing of ours can run: it needs no
+lock of the interpreter. It prints every stack, and a reader that does not read must not hold it up:
+what can be opened anew (a pipe, a terminal) is, without blocking; a socket cannot, and is given a
+limit for each write, which other processes that share it are given with it.
+"""
+
+import os
+import stat
+import sys
+from time import monotonic
+
+from graceexit._items import NEVER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RESERVE = 0.5  # seconds of the grace that are left for saying what happened, and for the death
+
+
+class Limits:
+    """
+    How long the exit of one process may take.
+
+    Attributes:
+        grace: Seconds from the first sign of the exit to the death of the process.
+        linger: Seconds for the rest of the program once the process is being ended.
+        since: When the process began to be ended, not to end; None if nobody has asked for it.
+    """
+
+    def __init__(
+        self,
+        grace: float | None = None,
+        linger: float | None = None,
+        *,
+        clock: "Callable[[], float]" = monotonic,
+    ) -> None:
+        self.grace = grace
+        self.linger = linger
+        self.clock = clock
+        self.since: float | None = None
+        self.forking = 0  # threads that are forking: nothing is armed meanwhile
+        self._deadline = NEVER
+        self._stderr: int | None = None  # where the last resort prints
+        self._timer = sys.modules.get("faulthandler")  # imported by `install`
+
+    def begin(self) -> None:
+        """Have the grace begin, at the first sign of the exit."""
+        if self.grace is not None and self._deadline == NEVER:
+            self._stderr = stderr_that_takes_no_time()
+            self._deadline = self.clock() + self.grace
+            self.arm()
+
+    def ask(self) -> None:
+        """Note that the process is to end, unless that is known."""
+        if self.since is None:
+            self.since = self.clock()
+
+    def patience(self) -> float:
+        """Return the seconds that the rest of the program still has."""
+        end = NEVER
+        if self.since is not None and self.linger is not None:
+            end = self.since + self.linger
+        return min(end, self._deadline - (self.grace or 0) / 2) - self.clock()
+
+    @property
+    def name(self) -> str:
+        """What `patience` comes from."""
+        by_linger = self.since is not None and self.linger is not None
+        if by_linger and (self.grace is None or self.linger <= self.grace / 2):  # type: ignore[operator]
+            return f"linger={self.linger:g} s"
+        return f"half of grace={self.grace:g} s"
+
+    def closing(self) -> float:
+        """Return the seconds for what is closed after the items, in a process that dies."""
+        return min(NEVER if self.linger is None else self.linger, max(self.left() / 2, 0.0))
+
+    def limit(self) -> float | None:
+        """Return when items and exit functions have to be over, None without a grace."""
+        if self.grace is None or self._deadline == NEVER:
+            return None
+        return self._deadline - min(self.grace / 10, RESERVE)
+
+    def left(self) -> float:
+        """Return the seconds after which the process has to be gone."""
+        return self._deadline - self.clock()
+
+    def arm(self) -> None:
+        """Have the process ended when the grace is over, if that is running."""
+        if self._deadline != NEVER and self._timer and not self.forking:
+            left = max(self._deadline - self.clock(), 0.001)
+            self._timer.dump_traceback_later(left, exit=True, file=self._stderr)
+
+    def disarm(self) -> None:
+        """Cancel it before a fork, for an armed one makes the child hang as it ends."""
+        if self._deadline != NEVER and self._timer:
+            self._timer.cancel_dump_traceback_later()
+
+    def close(self) -> None:
+        """Give back the descriptor that the last resort has."""
+        stderr, self._stderr = self._stderr, None
+        if stderr is not None and stderr != 2:  # noqa: PLR2004
+            try:
+                os.close(stderr)
+            except OSError:  # the program has closed whatever was open
+                pass
+
+
+def stderr_that_takes_no_time() -> int:
+    """
+    Return a descriptor for the last resort to print to, which nobody who does not read can block.
+
+    Linux opens a pipe or a terminal anew by its name there, so that what others write to it blocks
+    as before.
+    """
+    if sys.__stderr__ is None:  # descriptor 2 is anybody's file
+        return os.open(os.devnull, os.O_WRONLY)
+    try:
+        mode = os.fstat(2).st_mode
+        if stat.S_ISSOCK(mode):
+            limit_writes(2)
+        elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+            return os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except (AttributeError, ImportError, OSError):  # Windows; closed; another user has opened it
+        pass
+    return 2
+
+
+def limit_writes(descriptor: int) -> None:
+    """Have no write to this socket take longer than 10 ms."""
+    import _socket
+    from _struct import pack
+
+    peer = _socket.socket(fileno=descriptor)
+    try:
+        peer.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, pack("ll", 0, 10_000))
+    finally:
+        peer.detach()

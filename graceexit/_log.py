@@ -1,0 +1,171 @@
+"""
+Lines for people, which never keep the exit waiting.
+
+Logging may be the very thing that is stuck, for an item that was left behind can hold one of its
+locks; so may whoever reads stderr, and so may the text of a line, which is made of names and errors
+that are anybody's code. So a line is handed to a thread of its own, nobody waits for that thread
+before an item, and what it could not say in time goes to stderr, without what has not come in time.
+
+`logging` is not imported for it: in a process that has not done so nobody has asked for INFO, and
+warnings go where its last resort would send them. Stderr is where `sys.stderr` goes, as it is for
+Python's own tracebacks: where Python was started without one, descriptor 2 is anybody's file.
+"""
+
+import _thread
+import os
+import sys
+
+from graceexit._latch import start_thread, within
+from graceexit._report import without_ours
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    # Makes the text of a line, without anybody's code if it is to be careful.
+    Text: TypeAlias = Callable[[bool], str]
+    # level; text; error; the fields of the record
+    Line: TypeAlias = tuple[int, Text, BaseException | None, Callable[[], dict[str, Any]]]
+
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # the levels of logging
+
+
+class Log:
+    """
+    Says lines through the logger `graceexit`, and never keeps the caller waiting.
+
+    Its thread lives as long as there are lines to say.
+
+    Attributes:
+        why: What is going on, such as "on SIGTERM"; each line says it.
+        signum: The signal that was noticed; each record has it.
+    """
+
+    def __init__(self) -> None:
+        self.why = "in run()"
+        self.signum: int | None = None
+        self._lines: list[Line] = []
+        self._speaking = _thread.allocate_lock()  # held by the thread that says the lines
+
+    def post(
+        self,
+        level: int,
+        text: "str | Text",
+        error: BaseException | None = None,
+        fields: "Callable[[], dict[str, Any]] | None" = None,
+    ) -> None:
+        """Have *text* said soon."""
+        if level >= WARNING or "logging" in sys.modules:
+            head = f"graceexit[{os.getpid()}]: {self.why}: "
+            make: Text = lambda careful: head + (text if isinstance(text, str) else text(careful))  # noqa: E731
+            whole = lambda: {"signum": self.signum, **(fields() if fields else {})}  # noqa: E731
+            self._lines.append((level, make, error, whole))
+            if self._speaking.acquire(blocking=False) and not start_thread(self._say_all):
+                self._speaking.release()  # flush() says it
+
+    def flush(self, timeout: float) -> None:
+        """Wait *timeout* seconds at most for what was posted; then say the rest on stderr."""
+        if self._lines and self._speaking.acquire(timeout=max(timeout, 0.0)):
+            self._speaking.release()
+        rest, self._lines = self._lines, []
+        rest = [line for line in rest if line[0] >= WARNING]
+        if rest:
+            within(1.0, lambda: write("".join(f"{make(True)}\n" for _, make, *_ in rest)))
+
+    def last_words(self, text: str, timeout: float) -> None:
+        """Say what is left to say, and *text*, and flush the standard streams."""
+
+        def speak() -> None:
+            for stream in (sys.stdout, sys.stderr):
+                try:
+                    stream.flush()
+                except (AttributeError, ValueError, OSError):
+                    pass  # None, closed or broken
+            write(text)
+
+        self.flush(timeout)
+        within(1.0, speak)
+
+    def wants_debug(self) -> bool:
+        """Return whether the logger is set to DEBUG, without taking a lock of logging's."""
+        try:
+            root = sys.modules["logging"].root
+            return bool(root.manager.loggerDict.get("graceexit", root).getEffectiveLevel() <= DEBUG)
+        except Exception:  # it is not in use, or only somebody's logger below ours is
+            return False
+
+    def _say_all(self) -> None:
+        """Say every line, taking it off the list once it has been said."""
+        lines = self._lines
+        while True:
+            # Unless flush() has lost patience and says the rest.
+            while lines and lines is self._lines:
+                say(*lines[0])
+                del lines[:1]
+            self._speaking.release()
+            # A line that was posted before the release had nobody to say it: an instant.
+            if not self._lines or not self._speaking.acquire(blocking=False):  # pragma: no branch
+                return
+            lines = self._lines
+
+
+def say(
+    level: int, make: "Text", error: BaseException | None, fields: "Callable[[], dict[str, Any]]"
+) -> None:
+    """Log a line; where nobody takes it, write it to stderr from WARNING upwards."""
+    taken = False
+    try:
+        if "logging" in sys.modules:
+            logger = sys.modules["logging"].getLogger("graceexit")
+            info = None if error is None else (type(error), error, without_ours(error.__traceback__))
+            logger.log(level, "%s", make(False), exc_info=info, extra=fields())
+            taken = level < WARNING or is_taken(logger)
+    except BaseException:  # noqa: S110
+        pass  # handlers, filters, names and errors are anybody's code
+    if not taken and level >= WARNING:
+        write(text_with(make, error))
+
+
+def text_with(make: "Text", error: BaseException | None) -> str:
+    """Return the text of a line, and the traceback of its error."""
+    try:
+        text = make(False)
+    except BaseException:
+        text = make(True)
+    if error is None:
+        return f"{text}\n"
+    from graceexit._report import traceback_of
+
+    return f"{text}\n{traceback_of(error)}\n"
+
+
+def is_taken(logger: "Any") -> bool:
+    """Return whether somebody takes what *logger* is given: not a queue without its listener."""
+    queues = []
+    while logger is not None:
+        for handler in logger.handlers:
+            queue = getattr(handler, "queue", None)
+            if type(queue).__module__ not in ("queue", "_queue"):
+                return True
+            queues.append(queue)
+        logger = logger.parent if logger.propagate else None
+    if not queues:
+        return True  # logging's last resort does
+    threads = list(sys.modules["threading"]._active.values())
+    listeners = [getattr(getattr(one, "_target", None), "__self__", None) for one in threads]
+    return any(getattr(one, "queue", None) is queue for one in listeners for queue in queues)
+
+
+def write(text: str) -> None:
+    """Write *text* to where tracebacks go."""
+    stream = sys.stderr
+    try:
+        if stream is sys.__stderr__:
+            # Around the lock of the stream, which what was left behind may hold.
+            os.write(stream.fileno(), text.encode(errors="backslashreplace"))
+        else:
+            stream.write(text)
+            stream.flush()
+    except Exception:  # noqa: S110
+        pass  # None, closed or broken: there is nobody left to tell

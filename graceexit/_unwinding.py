@@ -1,0 +1,187 @@
+"""
+How the main thread is made to leave what it does, when a signal of ours has come.
+
+SystemExit is raised in it, in the handler. It is done otherwise where that would cut something:
+
+* In asyncio the main task is cancelled, as asyncio's own handler of Ctrl-C does it, and SystemExit
+  leaves the loop when that task has ended. Till then the other tasks live, which it may need. It is
+  found by its frame, for the handler of SIGINT knows it only where SIGINT was Python's own.
+* trio has a handler of its own for Ctrl-C, which is called.
+* The worker loop of an executor or a pool would hand SystemExit to its parent as the result of a
+  job: the main thread stays in the handler, so that it uses nothing that the items close.
+* Whoever is unwinding already (KeyboardInterrupt, SystemExit) is not cut.
+* In `hold` it is raised when the block has ended.
+
+What was raised in a `__del__` or a callback of C code is ignored by Python, which tells
+`sys.unraisablehook`; and a loop that does not turn ends no task. Then it is raised again, in the
+handler of a signal that another thread sends. Where it is swallowed otherwise, `linger` remains.
+"""
+
+import sys
+from time import monotonic, sleep
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+TURN = 1.0  # seconds for a loop to turn
+AGAIN = 0.001  # seconds after which an exception that was ignored is raised again
+
+# Frames, by module and name, that have the main task, and what it is called there.
+TASKS = {
+    ("asyncio.runners", "run"): "task",
+    ("anyio._backends._asyncio", "run"): "task",
+    ("asyncio.base_events", "run_until_complete"): "future",
+}
+CLOSING = {("asyncio.runners", "close"), ("asyncio.runners", "_cancel_all_tasks")}
+WORKERS = {
+    ("concurrent.futures.process", "_process_worker"),
+    ("multiprocessing.pool", "worker"),
+    ("loky.process_executor", "_process_worker"),
+    ("joblib.externals.loky.process_executor", "_process_worker"),
+}
+
+
+class Unwinding:
+    """
+    The main thread's way out.
+
+    Attributes:
+        parked: It stays in a handler until the process is gone.
+    """
+
+    def __init__(self, ring: "Callable[[], object]") -> None:
+        self.parked = False
+        self._ring = ring  # wakes the thread that looks whether it is to be raised again
+        self._signum = 0
+        self._error: BaseException | None = None  # what was raised
+        self._at = 0.0  # when it is to be raised again; zero for not at all
+        self._hook: Any = None  # what our `unraisablehook` has replaced
+
+    def begin(self, signum: int, frame: "FrameType | None", interrupt: "Any") -> None:
+        """Unwind, in the handler of *signum*; *interrupt* is the handler of SIGINT."""
+        self._signum = signum
+        found = {(one.f_globals.get("__name__"), one.f_code.co_name) for one in stack(frame)}
+        if found & WORKERS:
+            self.park()
+        if is_under_way():
+            return
+        task = main_task(frame)
+        if task is not None:
+            self._cancel(task, interrupt)
+        elif str(getattr(interrupt, "__module__", "")).startswith("trio."):
+            from signal import SIGINT
+
+            interrupt(SIGINT, frame)
+        else:
+            self.leave()
+
+    def leave(self) -> None:
+        """Raise SystemExit."""
+        if self._hook is None:
+            self._hook = sys.unraisablehook
+            sys.unraisablehook = self._unraisable
+        self._error = SystemExit(128 + self._signum)
+        raise self._error
+
+    def park(self) -> None:
+        """Stay here until the process is gone."""
+        self.parked = True
+        self._ring()
+        while True:
+            try:
+                sleep(60)
+            except BaseException:  # noqa: S110
+                pass  # somebody's handler
+
+    def due(self) -> float | None:
+        """Return the seconds after which it is to be raised again, None for not at all."""
+        return self._at - monotonic() if self._at else None
+
+    def again(self) -> None:
+        """Raise it again, if that is due: in a handler, on the main thread."""
+        if self._at and monotonic() >= self._at:
+            self._at = 0.0
+            self.leave()
+
+    def end(self) -> None:
+        """Put back what was replaced; the main thread has left."""
+        self._at = 0.0
+        if self._hook is not None and sys.unraisablehook == self._unraisable:
+            sys.unraisablehook = self._hook
+            self._hook = None
+
+    def _cancel(self, task: "Any", interrupt: "Any") -> None:
+        """Have the main task of asyncio end, and then leave its loop."""
+
+        def ended(task: "Any") -> None:
+            self._at = 0.0
+            error = None if task.cancelled() else task.exception()
+            if isinstance(error, (SystemExit, KeyboardInterrupt)):
+                return  # it has been raised already
+            if error is not None:
+                context = {"message": "the main task failed", "exception": error, "task": task}
+                task.get_loop().call_exception_handler(context)
+            self.leave()
+
+        def turned() -> None:
+            self._at = 0.0
+
+        # A second cancellation would cut what Ctrl-C has begun.
+        runner = getattr(getattr(interrupt, "func", None), "__self__", None)
+        task.add_done_callback(ended)
+        if not getattr(runner, "_interrupt_count", 0):
+            task.cancel()
+        self._at = monotonic() + TURN
+        task.get_loop().call_soon_threadsafe(turned)
+        self._ring()
+
+    def _unraisable(self, unraisable: "sys.UnraisableHookArgs", /) -> None:
+        """Note that what we have raised was ignored; give the rest to whom it is for."""
+        if unraisable.exc_value is not None and unraisable.exc_value is self._error:
+            self._at = monotonic() + AGAIN
+            self._ring()
+        else:
+            self._hook(unraisable)
+
+
+def stack(frame: "FrameType | None") -> "list[FrameType]":
+    """Return *frame* and its callers."""
+    frames = []
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
+def main_task(frame: "FrameType | None") -> "Any":
+    """Return the task that asyncio runs on the main thread until it ends, None without one."""
+    for one in stack(frame):
+        where = one.f_globals.get("__name__"), one.f_code.co_name
+        if where in CLOSING:
+            return None
+        if where in TASKS:
+            task = one.f_locals.get(TASKS[where])
+            return None if task is None or task.done() else task
+    return None
+
+
+def is_under_way() -> bool:
+    """Return whether the main thread, whose handler calls this, is unwinding already."""
+    error = sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            return True
+        error = error.__context__
+    return False
+
+
+def is_interrupted(ident: int | None) -> bool:
+    """Return whether the thread *ident* is handling a KeyboardInterrupt."""
+    error: Any = sys._current_exceptions().get(ident or 0)
+    error = error[1] if isinstance(error, tuple) else error  # up to 3.11
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
