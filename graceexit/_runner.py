@@ -59,10 +59,9 @@ class Plan:
     """
     What a run does next, and which items are in it.
 
-    Items that were there when the run began, or went on after a pause, come by rank. One that an
-    item registers comes at the place of its rank, behind its equals, unless the item that has
-    registered it stands at the end of a very long line of such items. One that another thread
-    registers comes behind all of them, for some seconds.
+    Items come by rank, and among equals the one registered last first; so do those that an item
+    registers meanwhile, unless that item stands at the end of a very long line of such items. Those
+    that another thread registers come behind all of them, for some seconds.
 
     Attributes:
         before: The order at which the run pauses.
@@ -171,13 +170,13 @@ class Plan:
             if generation > GENERATIONS or (tired and generation < 0):
                 self.rest += bool(self._items.pop(item, False))
             elif generation:
-                entry = generation < 0, rank(item), next(self._numbers), item, generation
+                entry = generation < 0, rank(item), -next(self._numbers), item, generation
                 heappush(self._heap, entry)
 
     def _choose(self, planned: "list[Item]") -> "tuple[Item, int] | None":
         """Take the next one of the planned items and of those that came later."""
         heap = self._heap
-        if heap and not (planned and (heap[0][0] or heap[0][1] >= rank(planned[-1]))):
+        if heap and not (planned and (heap[0][0] or heap[0][1] > rank(planned[-1]))):
             if heap[0][3].order < self.before:
                 *_, item, generation = heappop(heap)
                 return item, generation
