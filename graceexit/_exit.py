@@ -506,7 +506,7 @@ class Exit:
 
     def _say_waiting(self, threads: list[threading.Thread], what: str, remedy: str) -> None:
         self._say_why()
-        known = [(thread, name_of_place(thread)) for thread in threads]
+        known = [(thread, place_of(thread)) for thread in threads]
 
         def text(careful: bool) -> str:  # noqa: FBT001
             names = [
@@ -543,10 +543,13 @@ def why(signum: int | None) -> str:
     return "on Ctrl-C" if signum == SIGINT else f"on {signal_name(signum)}"
 
 
-def name_of_place(thread: threading.Thread) -> str:
-    """Return where a thread is defined, and where it is."""
-    calls = stack_of(thread.ident)
+def place_of(thread: threading.Thread) -> str:
+    """Return where a thread is defined, or what job a worker of a pool has, and where it is."""
+    calls = stack_of(thread.ident) or []
     defined = place(target_of(thread))
+    if id(thread) in workers():
+        jobs = [name for file, _, name in calls if "concurrent" not in file]
+        defined = f"job {jobs[0]}" if jobs else "a job"
     return (f" ({defined})" if defined else "") + (f" at {call_of(calls[-1])}" if calls else "")
 
 

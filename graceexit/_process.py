@@ -63,6 +63,7 @@ class Process:
         self._handled = False  # handlers are set, or can never be
         self._pid = 0  # that of the first install; a fork is noticed by it
         self._real: Any = None  # what our `threading._shutdown` has replaced
+        self._has_left = False  # the main thread has left a join that would last for ever
         self._dropped = 0  # registrations of the parent, in a forked child
         self._forking = 0  # threads that are forking
         self.registry._attend = self.install
@@ -277,9 +278,10 @@ class Process:
             except BaseException:  # noqa: S112
                 continue  # somebody's handler has raised, and other hooks must run
         try:
-            self._real()
-        except Leave:
-            pass
+            if not self._has_left:
+                self._real()
+        except Leave:  # from 3.15.2 on a second call would join again
+            self._has_left = True
         finally:
             if ending is not None:
                 ending.joined()
