@@ -74,8 +74,8 @@ async def in_nursery():
     async with trio.open_nursery() as nursery:
         nursery.start_soon(child)
         await trio.testing.wait_all_tasks_blocked()
-        print("ready")
         try:
+            print("ready")
             while True:
                 await trio.sleep(0.01)
         finally:
