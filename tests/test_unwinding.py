@@ -10,7 +10,18 @@ import sys
 from textwrap import dedent, indent
 
 import pytest
-from wording import GRACE, LINGER, ON_CTRL_C, ON_SIGTERM, assert_one_says, own, place, said, steps
+from wording import (
+    GRACE,
+    LINGER,
+    MAIN_THREAD,
+    ON_CTRL_C,
+    ON_SIGTERM,
+    assert_one_says,
+    own,
+    place,
+    said,
+    steps,
+)
 
 SIGTERM, SIGINT = signal.SIGTERM, signal.SIGINT
 SIGNALS = {"SIGTERM": SIGTERM, "SIGINT": SIGINT}
@@ -196,7 +207,7 @@ def test_an_unwinding_that_hangs_is_bounded_and_named(script, limit):
     worker.send(SIGTERM)
     lines, status = worker.finish()
     assert (own(lines), status) == (["closed"], -SIGTERM)
-    assert_one_says(lines, ON_SIGTERM, "main thread", LINGER if limit == "linger" else GRACE)
+    assert_one_says(lines, ON_SIGTERM, MAIN_THREAD, LINGER if limit == "linger" else GRACE)
 
 
 def test_the_main_task_of_a_child_unwinds(script, start_method):
@@ -590,7 +601,7 @@ def test_a_block_that_does_not_end_is_cut_and_named(script, limit):
     lines, status = worker.finish()
     assert (own(lines), status) == (["closed"], -SIGTERM)
     limit = LINGER if limit == "linger" else GRACE
-    assert_one_says(lines, ON_SIGTERM, "main thread", place("step"), limit)
+    assert_one_says(lines, ON_SIGTERM, MAIN_THREAD, place("step"), limit)
 
 
 def test_without_a_signal_a_block_changes_nothing(script):
@@ -806,4 +817,4 @@ def test_a_child_whose_unwinding_hangs_is_cut_by_linger(script, start_method):
         start_method,
     ).finish()
     assert (own(lines), status) == (["swallowed", "closed", f"exit code {-SIGTERM}"], 0)
-    assert_one_says(lines, ON_SIGTERM, "main thread", LINGER)
+    assert_one_says(lines, ON_SIGTERM, MAIN_THREAD, LINGER)

@@ -15,6 +15,8 @@ INLINE = re.compile(r"no thread can be started")
 ON_SIGTERM = WHO + r"on SIGTERM: "
 ON_CTRL_C = WHO + r"on Ctrl-C: "
 
+MAIN_THREAD = r"(?i:main ?thread)"
+
 # What a person can do about something that is waited for, or that is cut off.
 REGISTER = r"register"
 NEGATIVE_ORDER = r"order=-1"
