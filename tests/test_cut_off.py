@@ -194,6 +194,7 @@ def test_a_thread_that_does_not_end_after_its_stop(script):
     assert (own(lines), status) == (["told"], -SIGTERM)
     assert_one_says(
         lines,
-        rf"^graceexit\[{worker.pid}\]: on SIGTERM: thread 'poller' \(\S*script\.py:\d+\) did not end"
-        r" within timeout=0\.5 s after its stop; left behind at \S*script\.py:\d+ in poll",
+        rf"^graceexit\[{worker.pid}\]: on SIGTERM: thread 'poller' \(\S*script\.py:\d+\)"
+        r" did not end within timeout=0\.5 s after its stop;"
+        r" left behind at \S*script\.py:\d+ in poll",
     )
