@@ -66,7 +66,7 @@ class Executors:
     def hold(self, over: "Callable[[], object]") -> None:
         """Hold the hooks of the pools, and have *over* called when those of others have run."""
         hooks: list[Any] | None = getattr(threading, "_threading_atexits", None)
-        if hooks is None:
+        if hooks is None or not hasattr(threading, "_register_atexit"):
             over()
             return
         for place, hook in enumerate(hooks):
@@ -131,7 +131,7 @@ class Executors:
         if self._over is not None:
             hooks[:] = [hook for hook in hooks if hook is not self._over]
             self._over = None
-        if threading._register_atexit == self._register_atexit:  # type: ignore[attr-defined]
+        if self._real is not None and threading._register_atexit == self._register_atexit:  # type: ignore[attr-defined]
             threading._register_atexit = self._real  # type: ignore[attr-defined]
             self._real = None
         return free

@@ -137,6 +137,7 @@ class Exit:
             if first and not held:
                 self._unwinding.begin(signum, frame, getsignal(SIGINT))
         elif not has_ender and self.phase != RUNNING:  # nobody else makes this thread leave the join
+            hide(Leave)
             self.phase = LEAVING
             self.leave(signum, frame, None)
 
@@ -196,6 +197,8 @@ class Exit:
             self._be_first()
             if self._start() and not self._over.is_set():
                 self._executors.hold(self.end_of_hooks)
+            else:
+                self._hooks_over.set()
         else:
             self._hooks_over.set()
         self._main_ended.set()
@@ -591,6 +594,12 @@ def in_child() -> bool:
     """Return whether multiprocessing has started this process."""
     process = sys.modules.get("multiprocessing.process")
     return process is not None and process.parent_process() is not None
+
+
+def is_called_by_multiprocessing(frame: "FrameType") -> bool:
+    """Return whether a child of multiprocessing goes on after this call, which *frame* belongs to."""
+    caller = ("multiprocessing.process", "_bootstrap")
+    return any((one.f_globals.get("__name__"), one.f_code.co_name) == caller for one in stack(frame))
 
 
 def is_shutting_down(frame: "FrameType | None") -> bool:
