@@ -235,7 +235,7 @@ class Process:
 
     def _on_signal(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
         """Note a signal, and do what was done before; what killed ends the process instead."""
-        in_front = _signals.getsignal(signum) is layer
+        in_front = _signals.is_in_front(signum, layer)
         if (ending := self.ending()) is not None:
             ending.notice(signum)
         if callable(layer.previous):
@@ -267,13 +267,15 @@ class Process:
         from graceexit._exit import Leave
 
         ending = None
-        try:
-            self._say_dropped()
-            if (ending := self.ending()) is not None:
-                self._say_unhandled()
-                ending.hook()
-        except BaseException:  # noqa: S110
-            pass  # somebody's handler has raised, and other hooks must run
+        for _ in range(2):
+            try:
+                self._say_dropped()
+                if (ending := self.ending()) is not None:
+                    self._say_unhandled()
+                    ending.hook()
+                break
+            except BaseException:  # noqa: S112
+                continue  # somebody's handler has raised, and other hooks must run
         try:
             self._real()
         except Leave:
@@ -295,7 +297,8 @@ class Process:
 
     def _say_dropped(self) -> None:
         """Say that items of the parent process have not been run in this one."""
-        if self._dropped:
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
             from graceexit._exit import in_child, why
 
             log = self.registry._say()
@@ -303,7 +306,7 @@ class Process:
             log.post(
                 10 if in_child() else 30,
                 f"registrations of the parent process that were not run in this fork of it:"
-                f" {self._dropped}; register in the child, or register callbacks with"
+                f" {dropped}; register in the child, or register callbacks with"
                 " each_process=True",
             )
             log.flush(1.0)
