@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import functools
 import gc
 import multiprocessing
+import operator
 import os
 import re
 import signal
@@ -12,7 +15,9 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import weakref
+from unittest import mock
 
 import pytest
 
@@ -31,6 +36,12 @@ def registry():
 def outcomes(report):
     """Return what the report says of each item."""
     return [(result.name, result.outcome) for result in report.results]
+
+
+def a_run(registry, **options):
+    """Return a run over the items of a registry, which reports to nobody."""
+    registry._run = Run(registry._items, registry._late, lambda outcome: None, **options)
+    return registry._run
 
 
 def nothing():
@@ -53,12 +64,73 @@ class Ended:
 
 # What is refused.
 
+class Pool:
+    """What is to be shut down, and can be closed as well."""
+
+    def __repr__(self):
+        return "a pool"
+
+    def close(self):
+        """Be what is not recommended."""
+
+    def shutdown(self):
+        """Be what is meant."""
+
+
+class Closable:
+    """What is to be closed."""
+
+    def __repr__(self):
+        return "a connection"
+
+    def close(self):
+        """Be what is meant."""
+
+
+class Needy:
+    """A callable whose code asks for two arguments."""
+
+    def __call__(self, a, b=1, *more, c, d=2, **others):
+        """Do nothing."""
+
+
+def needy(a, b=1, *more, c, d=2, **others):
+    """Ask for two arguments."""
+
+
+def generator():
+    """Run nothing when it is called."""
+    yield
+
+
+async def async_generator():
+    """Run nothing when it is called."""
+    yield
+
+
+EVENT = threading.Event()
 IDLE = threading.Thread(name="idle")
 REFUSED = [
-    (7, {}, TypeError, "expected a thread (join, is_alive) or a callback; got 7"),
-    (None, {}, TypeError, "got None"),
+    (7, {}, TypeError, "expected a thread or a callback; got 7"),
+    (None, {}, TypeError, "expected a thread or a callback; got None: write on_exit(f), not on_ex"),
+    (int, {}, TypeError, "got <class 'int'>: give an instance of it"),
+    (Pool(), {}, TypeError, "got a pool: write on_exit(x.shutdown)"),
+    (Closable(), {}, TypeError, "got a connection: write on_exit(x.close)"),
+    (generator, {}, TypeError, "is a generator function: to call it runs nothing; write a functio"),
+    (async_generator, {}, TypeError, "is a generator function: to call it runs nothing"),
+    (needy, {}, TypeError, "needs arguments (a, c): use functools.partial, or a method of an inst"),
+    (Needy(), {}, TypeError, "needs arguments (a, c): use functools.partial"),
+    (Needy.__call__, {}, TypeError, "needs arguments (self, a, c): use functools.partial"),
+    (Needy().__call__, {}, TypeError, "needs arguments (a, c): use functools.partial"),
+    (functools.wraps(nothing)(needy), {}, TypeError, "needs arguments (a, c)"),
     (IDLE, {}, TypeError, "needs stop=, which tells it to end: a callable, or an object with set"),
     (IDLE, {"stop": 7}, TypeError, "stop must be a callable or have set(); got 7"),
+    (IDLE, {"stop": EVENT.is_set}, TypeError, "asks and does not tell: give the event itself"),
+    (IDLE, {"stop": threading.Event}, TypeError, "stop must be an instance; got <class 'threading.Ev"),
+    (IDLE, {"stop": needy}, TypeError, "needs arguments (a, c): use functools.partial"),
+    (IDLE, {"stop": generator}, TypeError, "is a generator function: to call it runs nothing"),
+    (IDLE, {"stop": graceexit.exiting}, TypeError, "graceexit.exiting is no stop flag: it can be se"),
+    (IDLE, {"stop": graceexit.exiting.set}, TypeError, "graceexit.exiting is no stop flag"),
     (IDLE, {"stop": nothing, "each_process": True}, TypeError, "each_process= is for callbacks"),
     (nothing, {"stop": nothing}, TypeError, "stop= is for threads"),
     (nothing, {"timeout": 0}, ValueError, "timeout must be seconds above zero, or None for no li"),
@@ -85,14 +157,73 @@ def test_bad_input_is_refused_and_nothing_is_lost(registry, subject, options, er
     assert len(registry) == 1
 
 
-def test_a_popen_is_refused_with_what_to_write_instead(registry):
-    """It has `terminate` and `wait`, but no `join`."""
-    hint = re.escape("write on_exit(p.terminate)")
-    with (
-        subprocess.Popen([sys.executable, "-c", ""]) as process,
-        pytest.raises(TypeError, match=hint),
-    ):
-        registry.register(process)
+@functools.wraps(needy)
+def wraps_one_with_arguments():
+    """Take none, whatever the code that is wrapped does."""
+
+
+@types.coroutine
+def coroutine_of_old():
+    """Be a coroutine, though its code is a generator's."""
+    yield from asyncio.sleep(0).__await__()
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        functools.partial(needy, 1, c=2),
+        wraps_one_with_arguments,
+        Pool().close,
+        mock.Mock(),
+        coroutine_of_old,
+        lambda *all_of_them, **by_name: None,
+        lambda a=1, *, b=2: None,
+        operator.attrgetter("name"),  # its code is C, and not asked
+    ],
+)
+def test_what_its_code_does_not_show_to_fail_is_taken(registry, callback):
+    """The outermost callable's own code is judged, and a Mock is a callback, whatever it has."""
+    assert registry.register(callback).kind == "callback"
+
+
+def test_a_popen_is_told_to_end_by_its_stop_and_waited_for(registry):
+    """It has `terminate`, `wait` and `poll`, but no `join`; without `stop=` it is refused."""
+    hint = re.escape("needs stop=, which tells it to end: write register(process, stop=process.ter")
+    sleeps = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen(sleeps) as process:
+        with pytest.raises(TypeError, match=hint):
+            registry.register(process)
+        registry.register(process, stop=process.terminate, timeout=30, name="sleeps")
+        assert outcomes(registry.run()) == [("sleeps", "done")]
+        assert process.returncode == -signal.SIGTERM
+
+
+def test_a_popen_that_overruns_is_named_with_what_ends_it(registry, caplog):
+    """A process that ignores SIGTERM can be killed, which a thread cannot."""
+    sleeps = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen(sleeps) as process:
+        registry.register(process, stop=nothing, timeout=0.1)
+        assert outcomes(registry.run()) == [("Popen", "overran")]
+        process.kill()
+    [line] = caplog.messages
+    assert line.endswith("; left behind; to end such a process write on_exit(process.kill)")
+
+
+def test_a_greenlet_is_a_thread_here(registry):
+    """It has `join` and `dead`."""
+
+    class Greenlet:
+        dead = False
+
+        def join(self, timeout=None):
+            self.dead = told.is_set()
+
+    told = threading.Event()
+    registry.register(Greenlet(), stop=told)
+    assert outcomes(registry.run()) == [("Greenlet", "done")]
+    registry.register(Greenlet(), stop=nothing, timeout=0.1)
+    told.clear()
+    assert outcomes(registry.run()) == [("Greenlet", "overran")]
 
 
 def test_on_exit_refuses_stop_and_returns_the_function_unchanged(registry):
@@ -101,6 +232,10 @@ def test_on_exit_refuses_stop_and_returns_the_function_unchanged(registry):
     assert registry.on_exit(timeout=2, order=1, name="the pool")(nothing) is nothing
     with pytest.raises(TypeError, match=re.escape("stop= is for threads: write register(thread")):
         registry.on_exit(stop=nothing)(nothing)
+    with pytest.raises(TypeError, match=re.escape("got (7,) too: use functools.partial")):
+        registry.on_exit(print, 7)
+    with pytest.raises(TypeError, match=re.escape("got None: write on_exit(f), not on_exit(f())")):
+        registry.on_exit(nothing())
     with pytest.raises(TypeError, match="unexpected keyword argument 'tiemout'"):
         registry.on_exit(tiemout=2)(nothing)
     assert outcomes(registry.run()) == [("nothing", "done"), ("the pool", "done")]
@@ -220,7 +355,10 @@ def test_an_item_that_overruns_is_left_behind_with_its_stack(registry, monkeypat
         assert 0.1 <= result.seconds < 5  # which it would have without a timeout of its own
         assert "release.wait()" in result.stack
         assert re.fullmatch(r".*test_registry\.py:\d+", result.where)
-        assert f"overran: left behind after {result.seconds:.3g} s" in str(result)
+        first, *stack = str(result).splitlines()
+        assert first.endswith(f" ({result.where}) overran after {result.seconds:.3g} s")
+        assert "\n".join(stack) == result.stack.rstrip()
+        assert result.limit == "timeout"
     release.set()
     thread.join()
 
@@ -364,7 +502,7 @@ def test_what_ends_at_the_very_instant_at_which_its_time_is_up_is_done(registry)
         return 100.0
 
     registry.register(item, timeout=1)
-    run = Run(registry._items, lambda outcome: None, clock=clock)
+    run = a_run(registry, clock=clock)
     run.go()
     assert [how for _, how, *_ in run.outcomes] == ["done"]
 
@@ -384,7 +522,7 @@ def test_an_item_that_has_begun_before_the_signal_has_half_of_what_is_left_then(
         return now[0]
 
     registry.register(release.wait, timeout=60)
-    run = Run(registry._items, lambda outcome: None, clock=clock)
+    run = a_run(registry, clock=clock)
     with pytest.raises(KeyboardInterrupt):
         run.go()
     now[0] = 10.0
@@ -426,7 +564,7 @@ def test_where_no_thread_can_be_started_a_join_has_its_limit(registry):
     thread.start()
     registry.register(nothing)
     registry.register(thread, stop=nothing, timeout=0.1)
-    run = Run(registry._items, lambda outcome: None, start_thread=lambda function: False)
+    run = a_run(registry, start_thread=lambda function: False)
     run.go()
     release.set()
     thread.join()
@@ -592,7 +730,6 @@ def test_an_item_is_named_by_its_name_its_thread_or_its_function(registry):
             registry.register(functools.partial(functools.partial(nothing))),
             registry.register(Ended().is_alive),
             registry.register([].clear),
-            registry.register(int),
             registry.register(named, stop=nothing),
             registry.register(threading.Thread(target=nothing, name="t"), stop=nothing),
             registry.register(IDLE, stop=nothing),
@@ -604,7 +741,6 @@ def test_an_item_is_named_by_its_name_its_thread_or_its_function(registry):
         ("nothing", "callback", line(nothing)),
         ("Ended.is_alive", "callback", line(Ended.is_alive)),
         ("list.clear", "callback", ""),
-        ("int", "callback", ""),
         ("flusher", "thread", line(Named.run)),
         ("t", "thread", line(nothing)),
         ("idle", "thread", ""),

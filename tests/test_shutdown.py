@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 
 import pytest
-from harness import NO_THREADS_AT_THE_END, steps
+from harness import NO_THREADS_AT_THE_END, said, steps
 
 
 def test_it_runs_everything_whatever_its_order_and_waits_for_no_other_thread(script):
@@ -262,9 +263,11 @@ def test_what_overran_in_it_holds_up_neither_the_caller_nor_the_exit(script):
         print([(r.name, r.outcome) for r in report.results], report.ok)
         print("endless" in report.results[0].stack)
     """).finish()
-    report = [line for line in lines if line.startswith("thread deaf (")]
-    assert len(report) == 1
-    assert " overran: left behind after " in report[0]
-    ours = [line for line in lines if line != report[0] and not line.startswith("  ")]
-    assert ours == ["closed", "[('deaf', 'overran'), ('<lambda>', 'done')] False", "True"]
+    [line] = said(lines)
+    limit = r"did not end within timeout=0\.1 s after its stop"
+    left = r"left behind at \S+script\.py:7 in endless"
+    assert re.fullmatch(rf"thread 'deaf' \(\S+script\.py:5\) {limit}; {left}", line)
+    [index] = [index for index, one in enumerate(lines) if one.endswith(line)]
+    assert ": in shutdown(): " in lines.pop(index)
+    assert lines == ["closed", "[('deaf', 'overran'), ('<lambda>', 'done')] False", "True"]
     assert status == 0
