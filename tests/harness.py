@@ -45,7 +45,18 @@ UNMEASURED = {name: None for name in os.environ if name.startswith("COVERAGE_")}
 
 # Such a Python starts no thread once its main thread has ended; graceexit says so, once.
 NO_THREADS_AT_THE_END = (3, 12) <= sys.version_info < (3, 12, 3)
-INLINE = "no thread can be started here: items had no timeout of their own"
+# What graceexit says. A line begins with who speaks, and why the process exits.
+WHO = r"graceexit\[\d+\]: "
+WHY = WHO + r"[^:]+: "
+INLINE = re.compile(
+    WHY + r"no thread can be started here: items had no timeout of their own, and pools were closed"
+    r" before them"
+)
+CUT_OFF = re.compile(
+    WHY + r"(?:linger=\S+ s|half of grace=\S+ s) is over \(waited \S+ s\), and items run beside"
+    r" (.*); to have a thread stopped, write register\(thread, stop=\.\.\.\); to tell its owner,"
+    r" on_exit\(tell, order=-1\); to give it longer, install\(linger=\.\.\.\)"
+)
 
 # A free-threaded Python: no C call keeps the others from running.
 WITHOUT_GIL = not getattr(sys, "_is_gil_enabled", lambda: True)()
@@ -234,9 +245,26 @@ def environment(changes: dict[str, str | None] | None = None) -> dict[str, str]:
 
 def steps(lines: list[str]) -> list[str]:
     """Return *lines* without the warning that a Python without threads at its end prints."""
-    said = [line for line in lines if line == INLINE]
-    assert len(said) <= NO_THREADS_AT_THE_END
-    return [line for line in lines if line != INLINE]
+    rest = without(lines, INLINE)
+    assert len(lines) - len(rest) <= NO_THREADS_AT_THE_END
+    return rest
+
+
+def without(lines: list[str], known: re.Pattern[str]) -> list[str]:
+    """Return *lines* without the warning *known*, of however many processes."""
+    return [line for line in lines if not known.fullmatch(line)]
+
+
+def cut_off(lines: list[str]) -> tuple[list[str], list[str]]:
+    """Return *lines* without the warnings that somebody is cut off, and who is."""
+    warned = [said[1] for said in map(CUT_OFF.fullmatch, lines) if said]
+    names = [name for who in warned for name in re.findall(r"thread '([^']+)'", who)]
+    return without(lines, CUT_OFF), names
+
+
+def said(lines: list[str]) -> list[str]:
+    """Return what graceexit has said, without who speaks and why the process exits."""
+    return [line[match.end() :] for line in lines if (match := re.match(WHY, line))]
 
 
 def marked(mark: str) -> list[int]:

@@ -675,7 +675,7 @@ def test_an_exit_function_that_cannot_be_compared_does_not_spoil_a_fork(script):
         else:
             sys.exit(3)
     """).finish()
-    ours = [line for line in lines if line != INLINE]  # where that is said, both say it
+    ours = without(lines, INLINE)  # where that is said, both say it
     assert (ours, status) == (["each", "exit function", "3", "each", "exit function"], 0)
 
 
@@ -718,7 +718,7 @@ def test_a_signal_while_the_join_goes_on_without_an_ender_ends_the_program(scrip
     joining.wait_for("begun")
     joining.send_until_it_ends(SIGTERM)  # it may not be in the join yet
     lines, status = joining.finish()
-    assert [line for line in lines if line != INLINE] == ["closed"]
+    assert without(lines, INLINE) == ["closed"]
     assert status == -SIGTERM
 
 
@@ -732,7 +732,7 @@ def test_a_signal_while_the_items_run_on_the_main_thread_lets_them_end(script):
         graceexit.on_exit(lambda: (os.kill(os.getpid(), signal.SIGTERM), print("closing")))
         refusing.allow(0)
     """).finish()
-    assert [line for line in lines if line != INLINE] == ["closing", "closed"]
+    assert without(lines, INLINE) == ["closing", "closed"]
     assert status == -SIGTERM
 
 
@@ -758,7 +758,7 @@ def test_a_child_without_threads_runs_its_items_before_the_join(script, start_me
         """,
         start_method,
     ).finish()
-    assert [line for line in lines if line != INLINE] == ["closed"]
+    assert without(lines, INLINE) == ["closed"]
     assert status == 0
 
 
@@ -788,7 +788,7 @@ def test_a_child_without_threads_dies_of_sigterm_after_its_items(script):
             child.join()
             print(child.exitcode)
     """).finish()
-    assert [line for line in lines if line != INLINE] == ["begun", "closed", "-15"]
+    assert without(lines, INLINE) == ["begun", "closed", "-15"]
     assert status == 0
 
 
@@ -820,7 +820,7 @@ def test_an_ender_alone_is_enough(script, where):
         """,
         where,
     ).finish()
-    assert [line for line in lines if line != INLINE] == ["other", "closed"]
+    assert without(lines, INLINE) == ["other", "closed"]
     assert status == 0
 
 
