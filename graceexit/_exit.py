@@ -104,6 +104,7 @@ class Exit:
         self._main_ended = Latch()
         self._hooks_over = Latch()  # those of others, which come before the join
         self._over = Latch()  # the items have been run
+        self._joined = Latch()  # the main thread has left the join
         self._exit_functions = Latch()  # they have begun
         self._finished = Latch()  # they have ended
         self._cut: list[threading.Thread] = []  # who goes on though its time is over
@@ -219,6 +220,8 @@ class Exit:
             self._over.wait()
         if not self._has_ender:
             self._run_here(before_the_join=False)
+        self._joined.set()
+        self._bell.ring()
 
     def _run_here(self, *, before_the_join: bool) -> None:
         """Run the items on the main thread, where no thread can be started."""
@@ -337,15 +340,14 @@ class Exit:
             self._die(self._signum)
         self._be_first()
         self._over.set()
-        while not self._exit_functions.is_set() and not self._is_to_leave():
+        while not self._joined.is_set() and not self._is_to_leave():
             self._bell.wait(LOOK)
         if self._signum is not None and in_child():  # it has come since
             self._die(self._signum)
+        hide(Leave)
         self.phase = LEAVING
         give_up = self.limits.clock() + TO_LEAVE
-        while not self._exit_functions.wait(LOOKS):
-            if in_child():  # it has left the join, and there are no exit functions
-                return
+        while not self._joined.wait(LOOKS):
             if self.limits.clock() >= give_up or not _signals.interrupt_main(_signals.SIGURG):
                 self._end_now()
         # Exit functions may wait for ever for what a thread holds that was left behind.
@@ -403,6 +405,7 @@ class Exit:
         if self._exit_functions.is_set():  # this function is one of those that run now
             return
         self._exit_functions.set()
+        self._joined.set()
         for _ in range(RAISES):
             try:
                 self._bell.ring()
@@ -518,6 +521,12 @@ class Exit:
 
     def _flushing(self) -> float:
         return min(FLUSHING, self.limits.left() / 4)
+
+
+def hide(exception: type[BaseException]) -> None:
+    """Keep the interpreter from printing that it has ignored *exception*, as up to 3.14 it does."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda arg: None if arg.exc_type is exception else hook(arg)
 
 
 def why(signum: int | None) -> str:

@@ -279,5 +279,6 @@ def stack_of(ident: int | None) -> "list[Call] | None":
 def lines_of(calls: "Iterable[Call]") -> str:
     """Return one line for each call, and the source too where the traceback module is in use."""
     if "traceback" in sys.modules:
-        return "".join(sys.modules["traceback"].StackSummary.from_list(calls).format())
+        frames = [(*call, None) for call in calls]  # without the line, which is looked up
+        return "".join(sys.modules["traceback"].StackSummary.from_list(frames).format())
     return "".join(f'  File "{file}", line {n}, in {name}\n' for file, n, name in calls)
