@@ -129,8 +129,8 @@ def test_a_stuck_thread_is_left_behind_and_the_status_is_kept(stubborn, ends, st
     lines, ended = worker.finish()
     (report,) = said(steps(lines))
     assert re.fullmatch(
-        r"thread 'stuck' \(\S+/stubborn\.py:21\) did not end within timeout=0\.2 s after its stop; left"
-        r" behind at \S+/stubborn\.py:23 in stuck",
+        r"thread 'stuck' \(\S+/stubborn\.py:21\) did not end within timeout=0\.2 s after its stop;"
+        r" left behind at \S+/stubborn\.py:23 in stuck",
         report,
     )
     assert [line for line in steps(lines) if not line.endswith(report)] == [

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from signal import SIGINT, SIGTERM
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 
 import pytest
 from harness import INLINE, NO_THREADS_AT_THE_END, cut_off, said, steps, without
@@ -374,7 +374,9 @@ def test_a_lock_of_the_imports_that_is_never_released_does_not_keep_the_process_
     lines, status = importing.finish()
     assert "swallowed" in lines
     assert "closed" in lines
-    assert any(line.startswith("callback 'broken' failed") for line in said(lines))
+    assert any(
+        line.startswith("callback 'broken' ") and " failed: " in line for line in said(lines)
+    )
     assert status == -SIGTERM
 
 
@@ -882,16 +884,18 @@ def test_a_thread_that_cannot_be_joined_yet_is_tried_again():
 def test_the_main_thread_leaves_the_join_and_nothing_else():
     """Neither the hook, nor the exit functions; and nothing before it is asked to."""
     ending = exit_of(Process())
-    found = {}
-    exec(  # a function of threading's, as that which joins
-        "def _shutdown(leave): leave(0, _sys._getframe(), None)", vars(threading), found
-    )
-    found["_shutdown"](ending.leave)
+
+    def _shutdown(frame):
+        ending.leave(0, frame(), None)
+
+    # As a function of threading's, such as that which joins.
+    join = FunctionType(_shutdown.__code__, vars(threading), closure=_shutdown.__closure__)
+    join(sys._getframe)
     ending.phase = "leaving"
     ending._main_ended.set()
     ending.leave(0, sys._getframe(), None)
     with pytest.raises(Leave):
-        found["_shutdown"](ending.leave)
+        join(sys._getframe)
 
 
 def test_the_first_signal_is_the_one_that_is_told():
@@ -1052,5 +1056,7 @@ def test_what_items_need_after_ctrl_c_does_not_change_the_status(script):
     interrupted.send(SIGINT)
     lines, status = interrupted.finish()
     assert "left" in lines
-    assert any(line.startswith("callback 'broken' failed") for line in said(lines))
+    assert any(
+        line.startswith("callback 'broken' ") and " failed: " in line for line in said(lines)
+    )
     assert status == -SIGINT
