@@ -220,6 +220,8 @@ class Exit:
             self._over.wait()
         if not self._has_ender:
             self._run_here(before_the_join=False)
+            if self._signum is not None and in_child():
+                self._die(self._signum)
         self._joined.set()
         self._bell.ring()
 
@@ -430,7 +432,8 @@ class Exit:
         """Run the items: the main thread is about to send itself a signal that kills it."""
         self.notice(signum)
         self._pressed = self.limits.clock()
-        self._handlers.take_over(self.interrupt, self.leave)  # a second one must not kill half way
+        # A second one must not kill half way.
+        taken = self._handlers.take_over(self.interrupt, self.leave)
         try:
             begun = self._say_begin()
             self._say_end(self._run(), begun)
@@ -438,7 +441,7 @@ class Exit:
                 self._executors.release(dying=True)
             self._last_words("")
         finally:
-            self._handlers.give_back([self.interrupt, self.leave])
+            self._handlers.give_back(taken)
             self.phase = SERVING
 
     def _end_now(self) -> None:
@@ -489,17 +492,21 @@ class Exit:
     # Saying so.
 
     def _say_begin(self) -> float:
+        self._say_why()
+        self._registry._say().post(INFO, f"exit begins, {len(self._registry)} to run")
+        return self.limits.clock()
+
+    def _say_why(self) -> None:
         log, signum = self._registry._say(), self._exiting.signum
         log.why, log.signum = why(signum), signum
-        log.post(INFO, f"exit begins, {len(self._registry)} to run")
-        return self.limits.clock()
 
     def _say_end(self, outcomes: "list[Outcome]", begun: float) -> None:
         report = Report(outcomes, self._exiting.signum, self.limits.clock() - begun)
         self._registry._say().post(INFO, f"exit complete: {report.summary}")
 
     def _say_waiting(self, threads: list[threading.Thread], what: str, remedy: str) -> None:
-        known = [(thread, name_of_place(thread)) for thread in threads]
+        self._say_why()
+        known = [(thread, place_of(thread)) for thread in threads]
 
         def text(careful: bool) -> str:  # noqa: FBT001
             names = [
@@ -536,10 +543,13 @@ def why(signum: int | None) -> str:
     return "on Ctrl-C" if signum == SIGINT else f"on {signal_name(signum)}"
 
 
-def name_of_place(thread: threading.Thread) -> str:
-    """Return where a thread is defined, and where it is."""
-    calls = stack_of(thread.ident)
+def place_of(thread: threading.Thread) -> str:
+    """Return where a thread is defined, or what job a worker of a pool has, and where it is."""
+    calls = stack_of(thread.ident) or []
     defined = place(target_of(thread))
+    if id(thread) in workers():
+        jobs = [name for file, _, name in calls if "concurrent" not in file]
+        defined = f"job {jobs[0]}" if jobs else "a job"
     return (f" ({defined})" if defined else "") + (f" at {call_of(calls[-1])}" if calls else "")
 
 
@@ -562,11 +572,8 @@ def wait_for(thread: threading.Thread) -> None:
         threading.Thread.join(thread, LOOK)
     except RuntimeError:  # it is being started at this moment
         sleep(LOOKS)
-    else:
-        if not hasattr(thread, "_handle") and thread.ident in threading._active:  # type: ignore[attr-defined]
-            # Up to 3.12 it may be marked as stopped: then it cannot be waited for.
-            if thread._tstate_lock is None and is_running(thread):  # type: ignore[attr-defined]
-                sleep(LOOKS)
+    if getattr(thread, "_tstate_lock", thread) is None and is_running(thread):
+        sleep(LOOKS)  # up to 3.12 it may be marked as stopped: then it cannot be waited for
 
 
 def take_out_of_the_join(registry: "Registry", taken_out: set[int]) -> None:
@@ -588,7 +595,10 @@ def in_child() -> bool:
 
 def is_shutting_down(frame: "FrameType | None") -> bool:
     """Return whether Python has begun to join the threads, or to run the hooks before that."""
-    return bool(getattr(threading, "_SHUTTING_DOWN", False)) or is_joining(frame)
+    if getattr(threading, "_SHUTTING_DOWN", False) or is_joining(frame):
+        return True
+    ours = getattr(getattr(threading, "_shutdown", None), "__code__", None)
+    return ours is not None and any(one.f_code is ours for one in stack(frame))
 
 
 def is_joining(frame: "FrameType | None") -> bool:

@@ -208,7 +208,7 @@ class Item:
 def is_running(thread: "Any") -> bool:
     """Return whether *thread*, one of threading's, has been started and is not over."""
     if not hasattr(thread, "_tstate_lock"):  # from 3.13 on
-        return bool(thread._started.is_set() and not thread._handle.is_done())
+        return Thread.is_alive(thread)
     lock = thread._tstate_lock  # pragma: no cover - up to 3.12
     known = threading._active.get(thread.ident) is thread  # type: ignore[attr-defined]
     return bool(thread._started.is_set() and (known or (lock is not None and lock.locked())))

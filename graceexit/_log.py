@@ -132,7 +132,10 @@ def text_with(make: "Text", error: BaseException | None) -> str:
     try:
         text = make(False)
     except BaseException:
-        text = make(True)
+        try:
+            text = make(True)
+        except BaseException:
+            text = f"graceexit[{os.getpid()}]: a line that cannot be said"
     if error is None:
         return f"{text}\n"
     from graceexit._report import traceback_of

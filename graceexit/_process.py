@@ -63,6 +63,7 @@ class Process:
         self._handled = False  # handlers are set, or can never be
         self._pid = 0  # that of the first install; a fork is noticed by it
         self._real: Any = None  # what our `threading._shutdown` has replaced
+        self._has_left = False  # the main thread has left a join that would last for ever
         self._dropped = 0  # registrations of the parent, in a forked child
         self._forking = 0  # threads that are forking
         self.registry._attend = self.install
@@ -235,7 +236,7 @@ class Process:
 
     def _on_signal(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
         """Note a signal, and do what was done before; what killed ends the process instead."""
-        in_front = _signals.getsignal(signum) is layer
+        in_front = _signals.is_in_front(signum, layer)
         if (ending := self.ending()) is not None:
             ending.notice(signum)
         if callable(layer.previous):
@@ -267,17 +268,20 @@ class Process:
         from graceexit._exit import Leave
 
         ending = None
+        for _ in range(2):
+            try:
+                self._say_dropped()
+                if (ending := self.ending()) is not None:
+                    self._say_unhandled()
+                    ending.hook()
+                break
+            except BaseException:  # noqa: S112
+                continue  # somebody's handler has raised, and other hooks must run
         try:
-            self._say_dropped()
-            if (ending := self.ending()) is not None:
-                self._say_unhandled()
-                ending.hook()
-        except BaseException:  # noqa: S110
-            pass  # somebody's handler has raised, and other hooks must run
-        try:
-            self._real()
-        except Leave:
-            pass
+            if not self._has_left:
+                self._real()
+        except Leave:  # from 3.15.2 on a second call would join again
+            self._has_left = True
         finally:
             if ending is not None:
                 ending.joined()
@@ -295,7 +299,8 @@ class Process:
 
     def _say_dropped(self) -> None:
         """Say that items of the parent process have not been run in this one."""
-        if self._dropped:
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
             from graceexit._exit import in_child, why
 
             log = self.registry._say()
@@ -303,7 +308,7 @@ class Process:
             log.post(
                 10 if in_child() else 30,
                 f"registrations of the parent process that were not run in this fork of it:"
-                f" {self._dropped}; register in the child, or register callbacks with"
+                f" {dropped}; register in the child, or register callbacks with"
                 " each_process=True",
             )
             log.flush(1.0)

@@ -174,10 +174,10 @@ def sentence_of(outcome: "Outcome", grace: float | None, *, careful: bool) -> st
     if how == "not run":
         if isinstance(item, Rest):
             return f"{subject} not run: they kept coming"
-        why = f"grace={grace:g} s is over" if limit else "it has been run in this exit before"
+        why = f"{limit_of(grace)} is over" if limit else "it has been run in this exit before"
         return f"{subject} not run: {why}"
     what = f"timeout={item.timeout:g} s" if limit == "timeout" else f"{seconds:.3g} s"
-    cause = f", its share of grace={grace:g} s" if limit == "grace" and grace else ""
+    cause = f", its share of {limit_of(grace)}" if limit == "grace" else ""
     after = " after its stop" if is_thread else ""
     did = f"did not {'end' if is_thread else 'return'} within {what}{cause}{after}"
     at = f" at {call_of(stack[-1])}" if stack else ""
@@ -186,6 +186,11 @@ def sentence_of(outcome: "Outcome", grace: float | None, *, careful: bool) -> st
         kill = "; to end such a process write on_exit(process.kill)"
     failed = f"; its stop raised {raised}" if error is not None else ""
     return f"{subject} {did}; left behind{at}{failed}{kill}"
+
+
+def limit_of(grace: float | None) -> str:
+    """Return what grace is called in a line."""
+    return "the time that is left" if grace is None else f"grace={grace:g} s"
 
 
 def subject_of(kind: str, name: str, where: str) -> str:

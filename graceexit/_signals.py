@@ -59,6 +59,7 @@ class Layer:
     """What Python calls for a signal: ours, in front of what was there before."""
 
     __slots__ = ("act", "previous")
+    graceexit = True  # which another copy of the package looks for
 
     def __init__(self, act: "Act", previous: "Any") -> None:
         self.act = act
@@ -81,7 +82,8 @@ class Handlers:
 
     def install(self, signals: "Iterable[int]") -> None:
         """Go in front of the handler of each signal; one no longer wanted is given back."""
-        self._give_back({signum for signum in self.signals if signum not in tuple(signals)})
+        lost = {signum for signum in self.signals if signum not in tuple(signals)}
+        self._give_back([one for one in self._layers if one[0] in lost])
         self.signals = tuple(signals)
         for signum in self.signals:
             if signum != SIGINT or is_to_be_noticed(getsignal(signum)):
@@ -92,7 +94,7 @@ class Handlers:
 
     def uninstall(self) -> None:
         """Put back every handler that is still ours, and the functions of `signal`."""
-        self._give_back({signum for signum, _ in self._layers})
+        self._give_back(self._layers)
         self.signals = ()
         if isinstance(signal.default_int_handler, Layer):
             signal.default_int_handler = real_int_handler  # type: ignore[assignment]
@@ -110,7 +112,8 @@ class Handlers:
             self._layers.append((signum, layer))  # first, for a handler may raise behind the next
             if current is SIG_DFL and is_main_thread():
                 remember_default(signum)
-            set_handler(signum, layer)
+            if not set_handler(signum, layer):
+                forget_default(signum)
 
     def put_for_ctrl_c(self, act: "Act") -> None:
         """Have *act* called for Ctrl-C in front of Python's own handler, if that is there."""
@@ -119,40 +122,51 @@ class Handlers:
             if isinstance(layer := getsignal(SIGINT), Layer):
                 signal.default_int_handler = layer  # type: ignore[assignment]
 
-    def take_over(self, interrupt: "Act", leave: "Act") -> None:
-        """Take what could cut the exit short, and what makes the main thread leave its join."""
+    def take_over(self, interrupt: "Act", leave: "Act") -> int:
+        """
+        Take what could cut the exit short, and what makes the main thread leave its join.
+
+        Returns:
+            What `give_back` takes.
+        """
+        before = len(self._layers)
         for signum in self.signals:
             if signum != SIGINT and getsignal(signum) is SIG_DFL:
                 self.put(signum, self._act)
         self.put(SIGINT, interrupt)
         self.put_for_leaving(leave)
+        return before
 
     def put_for_leaving(self, leave: "Act") -> None:
         """Have *leave* called when another thread wants the main thread to leave something."""
         if SIGURG is not None:
             self.put(SIGURG, leave)
 
-    def give_back(self, acts: "Iterable[Act]") -> None:
-        """Put back what stood behind the handlers that are called *acts*."""
-        taken = [one for one in self._layers if one[1].act in acts]
-        for signum, layer in reversed(taken):
-            if getsignal(signum) is layer:
-                set_handler(signum, layer.previous)
-        self._layers = [one for one in self._layers if one not in taken]
+    def give_back(self, before: int) -> None:
+        """Put back what `take_over` has taken."""
+        self._give_back(self._layers[before:])
 
-    def _give_back(self, signals: set[int]) -> None:
-        """Put back what stood behind our handlers of these signals."""
-        for signum, layer in reversed(self._layers):
-            if signum in signals and getsignal(signum) is layer:
+    def _give_back(self, layers: list[tuple[int, Layer]]) -> None:
+        """Put back what stood behind these handlers of ours."""
+        for signum, layer in reversed(layers):
+            if getsignal(signum) is layer:
                 forget_default(signum)
                 set_handler(signum, layer.previous)
-        self._layers = [one for one in self._layers if one[0] not in signals]
+        self._layers = [one for one in self._layers if one not in layers]
 
     def _raise_signal(self, signalnum: int, /) -> None:
         """Send the signal *signalnum* to this process, after what must run before its death."""
         if signalnum in self.signals and is_main_thread() and getsignal(signalnum) is SIG_DFL:
             self._before_death(signalnum)
         (self._real or real_raise_signal)(signalnum)
+
+
+def is_in_front(signum: int, layer: Layer) -> bool:
+    """Return whether Python calls *layer*, and not a handler of somebody else which calls it."""
+    current: Any = getsignal(signum)
+    while current is not layer and getattr(type(current), "graceexit", False):
+        current = current.previous
+    return current is layer
 
 
 def is_to_be_noticed(handler: "Any") -> bool:
@@ -163,12 +177,13 @@ def is_to_be_noticed(handler: "Any") -> bool:
     return not module.startswith(OF_LOOPS)
 
 
-def set_handler(signum: int, handler: "Any") -> None:
-    """Set the handler, where that is possible: on the main thread, for this signal."""
+def set_handler(signum: int, handler: "Any") -> bool:
+    """Set the handler; return whether that is possible: on the main thread, for this signal."""
     try:
         signal.signal(signum, handler)
     except (ValueError, OSError):
-        pass
+        return False
+    return True
 
 
 def remember_default(signum: int) -> None:
