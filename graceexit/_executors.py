@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MODULES = ("concurrent.futures.thread", "concurrent.futures.process")
 QUEUES = ("SimpleQueue", "Queue")  # first in, first out; gevent has some of these names too
-SHY = 0.05  # seconds for which a mark is kept from a worker that has had one
+SHY = 0.05  # seconds for which a worker that has had a mark leaves the next one to another
 
 
 class Held:
@@ -207,13 +207,13 @@ class Jobs:
 
     def take(self, mark: "Mark") -> None:
         """Be what a mark does: one for each worker, so a worker leaves a second one to another."""
-        if threading.current_thread() in self._passed and self._workers:
+        another = any(one not in self._passed for one in list(self._workers))
+        if another and threading.current_thread() in self._passed:
+            try:
+                mark.queue.put_nowait(mark)
+            except Exception:  # it is full
+                self._unmarked.append(mark.queue)
             sleep(SHY)
-            if any(one not in self._passed for one in list(self._workers)):
-                try:
-                    mark.queue.put_nowait(mark)
-                except Exception:  # it is full
-                    self._unmarked.append(mark.queue)
         self._begins()
 
 

@@ -379,9 +379,13 @@ def test_the_exit_is_not_lost_in_code_from_which_no_exception_gets_out(script, w
         graceexit.install(linger=60)
         graceexit.on_exit(lambda: print("closed"))
         print("ready")
-        try:
+
+        def work():
             while True:
                 make()
+
+        try:  # not around the loop: Python may leave that without coming to `finally`
+            work()
         finally:
             print("saved")
     """
@@ -465,8 +469,8 @@ def test_ctrl_c_is_the_signal_that_the_exit_names(script, how):
 
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         sys.excepthook = lambda kind, *_: print(kind.__name__)
-        graceexit.on_exit(lambda: print("closed", graceexit.exiting.signum))
         {handler}
+        graceexit.on_exit(lambda: print("closed", graceexit.exiting.signum))
         print("ready")
         while True:
             time.sleep(0.01)
@@ -692,12 +696,15 @@ BESIDE = """
         time.sleep(0.3)
         print("written meanwhile:", len(rows) - before)
 
-    def write():
+    def append_rows():
         print("begun", os.getpid())
+        while True:
+            rows.append(1)
+            time.sleep(0.001)
+
+    def write():
         try:
-            while True:
-                rows.append(1)
-                time.sleep(0.001)
+            append_rows()
         finally:
             print("unwinds")
 
@@ -796,9 +803,9 @@ def test_a_child_whose_unwinding_hangs_is_cut_by_linger(script, start_method):
         def child(ready):
             graceexit.install(linger=0.5)
             graceexit.on_exit(lambda: print("closed"))
-            ready.set()
             while True:
                 try:
+                    ready.set()
                     while True:
                         time.sleep(0.01)
                 except SystemExit:
