@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MODULES = ("concurrent.futures.thread", "concurrent.futures.process")
 QUEUES = ("SimpleQueue", "Queue")  # first in, first out; gevent has some of these names too
-SHY = 0.05  # seconds for which a mark is kept from a worker that has had one
+SHY = 0.05  # seconds for which a worker that has had a mark leaves the next one to another
 
 
 class Held:
@@ -66,7 +66,7 @@ class Executors:
     def hold(self, over: "Callable[[], object]") -> None:
         """Hold the hooks of the pools, and have *over* called when those of others have run."""
         hooks: list[Any] | None = getattr(threading, "_threading_atexits", None)
-        if hooks is None:
+        if hooks is None or not hasattr(threading, "_register_atexit"):
             over()
             return
         for place, hook in enumerate(hooks):
@@ -131,7 +131,7 @@ class Executors:
         if self._over is not None:
             hooks[:] = [hook for hook in hooks if hook is not self._over]
             self._over = None
-        if threading._register_atexit == self._register_atexit:  # type: ignore[attr-defined]
+        if self._real is not None and threading._register_atexit == self._register_atexit:  # type: ignore[attr-defined]
             threading._register_atexit = self._real  # type: ignore[attr-defined]
             self._real = None
         return free
@@ -207,13 +207,13 @@ class Jobs:
 
     def take(self, mark: "Mark") -> None:
         """Be what a mark does: one for each worker, so a worker leaves a second one to another."""
-        if threading.current_thread() in self._passed and self._workers:
+        another = any(one not in self._passed for one in list(self._workers))
+        if another and threading.current_thread() in self._passed:
+            try:
+                mark.queue.put_nowait(mark)
+            except Exception:  # it is full
+                self._unmarked.append(mark.queue)
             sleep(SHY)
-            if any(one not in self._passed for one in list(self._workers)):
-                try:
-                    mark.queue.put_nowait(mark)
-                except Exception:  # it is full
-                    self._unmarked.append(mark.queue)
         self._begins()
 
 

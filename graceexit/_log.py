@@ -66,12 +66,20 @@ class Log:
 
     def flush(self, timeout: float) -> None:
         """Wait *timeout* seconds at most for what was posted; then say the rest on stderr."""
-        if self._lines and self._speaking.acquire(timeout=max(timeout, 0.0)):
+        silent = bool(self._lines) and self._speaking.acquire(timeout=max(timeout, 0.0))
+        if silent:
             self._speaking.release()
         rest, self._lines = self._lines, []
-        rest = [line for line in rest if line[0] >= WARNING]
+
+        def speak() -> None:
+            for line in rest:
+                if silent:  # where no thread can be started nobody has tried to
+                    say(*line)
+                elif line[0] >= WARNING:
+                    write(f"{line[1](True)}\n")
+
         if rest:
-            within(1.0, lambda: write("".join(f"{make(True)}\n" for _, make, *_ in rest)))
+            within(1.0, speak)
 
     def last_words(self, text: str, timeout: float) -> None:
         """Say what is left to say, and *text*, and flush the standard streams."""

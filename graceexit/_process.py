@@ -15,6 +15,7 @@ of a child of multiprocessing.) Where it is missing the exit function does it al
 
 import atexit
 import os
+import sys
 import threading
 
 from graceexit import _signals
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from graceexit._exit import Exit
     from graceexit._report import Report
 
+RAISES = 100  # so often somebody's handler may raise as the exit begins
 LINGER = 5.0  # seconds that items wait for the rest of a program that is being ended
 
 NO_HANDLER = (
@@ -62,7 +64,9 @@ class Process:
         self._installed = False
         self._handled = False  # handlers are set, or can never be
         self._pid = 0  # that of the first install; a fork is noticed by it
+        self._hooked = False  # the hooks are in place; not all can be taken out again
         self._real: Any = None  # what our `threading._shutdown` has replaced
+        self._has_left = False  # the main thread has left a join that would last for ever
         self._dropped = 0  # registrations of the parent, in a forked child
         self._forking = 0  # threads that are forking
         self.registry._attend = self.install
@@ -102,12 +106,13 @@ class Process:
             signals = self.handlers.signals or _signals.DEFAULT
         signals = _signals.checked(signals)
         # An exception may come at any moment of what follows; then it is done again.
-        if self._real is None:  # the fork of a process that has only imported us goes unnoticed
+        if not self._hooked:  # the fork of a process that has only imported us goes unnoticed
             self._pid = os.getpid()
         self.grace, self.linger = grace, linger
         # Import now, so that nothing needs to be found and read when the end has come.
         import graceexit._exit
         import graceexit._limits
+        import graceexit._log
         import graceexit._runner
         from graceexit._executors import Executors
 
@@ -119,7 +124,7 @@ class Process:
             self._executors = Executors()
         self._executors.hold_finalizers(self._has_to_run)
         self._installed = True
-        if self._real is None:
+        if not self._hooked:
             atexit.register(self.at_exit)
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(
@@ -127,22 +132,21 @@ class Process:
                     after_in_parent=self._after_fork_in_parent,
                     after_in_child=self._after_fork,
                 )
-            self._real = getattr(threading, "_shutdown", None)
-            threading._shutdown = self._shutdown  # type: ignore[attr-defined]
+            self._hooked = True
+        if self._real is None and hasattr(threading, "_shutdown"):
+            self._real = threading._shutdown
+            threading._shutdown = self._shutdown
         self._set_handlers(signals)
 
     def _set_handlers(self, signals: "Iterable[int] | None" = None) -> None:
         """Set the handlers, as soon as that is possible: on the main thread."""
         self.registry._attend = self._set_handlers if self.exit is None else self.exit._start
-        if _signals.is_main_thread():
-            self.handlers.install(self.handlers.signals if signals is None else signals)
+        if self.handlers.install(self.handlers.signals if signals is None else signals):
             if self.grace is not None:
                 self.handlers.put_for_ctrl_c(self._on_ctrl_c)
             self._handled = True
             if self.exit is None:
                 self.registry._attend = None
-        elif signals is not None:
-            self.handlers.signals = tuple(signals)
 
     def be_first(self) -> None:
         """Be the exit function that was registered last too, for that one runs first."""
@@ -159,6 +163,8 @@ class Process:
         """
         self._begin_anew()
         self.grace, self.linger = ..., LINGER
+        if self._real is not None and threading._shutdown == self._shutdown:  # type: ignore[attr-defined]
+            threading._shutdown, self._real = self._real, None  # type: ignore[attr-defined]
 
     def _begin_anew(self) -> None:
         """Forget everything about an exit: a new process, or a new test."""
@@ -264,10 +270,10 @@ class Process:
 
     def _shutdown(self) -> None:
         """Begin the exit, on the main thread and before Python joins the other ones."""
-        from graceexit._exit import Leave
+        from graceexit._exit import Leave, is_called_by_multiprocessing
 
         ending = None
-        for _ in range(2):
+        for _ in range(RAISES):  # somebody's handler may raise, and other hooks must run
             try:
                 self._say_dropped()
                 if (ending := self.ending()) is not None:
@@ -275,11 +281,17 @@ class Process:
                     ending.hook()
                 break
             except BaseException:  # noqa: S112
-                continue  # somebody's handler has raised, and other hooks must run
+                continue
         try:
-            self._real()
+            if self._has_left:  # from 3.15 on a second call would join again
+                raise Leave
+            if self._real is not None:
+                self._real()
         except Leave:
-            pass
+            self._has_left = True
+            # The interpreter has to hear of it, or 3.15 calls this for ever: a thread is left.
+            if not is_called_by_multiprocessing(sys._getframe()):
+                raise
         finally:
             if ending is not None:
                 ending.joined()
@@ -384,15 +396,15 @@ class Hold:
                 self._leave()
             self.depth += 1
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         if _signals.is_main_thread():
             self.depth -= 1
-            if self.signum is not None and not self.depth and kind is None:
+            if self.signum is not None and not self.depth:
                 self._leave()
 
     def _leave(self) -> None:
         """Unwind, as the signal would have done at once."""
-        if self.signum == _signals.SIGINT and self._process.exit._signum is None:  # type: ignore[union-attr]
+        if self.signum == _signals.SIGINT != self._process.exit._signum:  # type: ignore[union-attr]
             raise KeyboardInterrupt
         self._process.exit._unwinding._signum = self.signum  # type: ignore[union-attr,assignment]
         self._process.exit._unwinding.leave()  # type: ignore[union-attr]

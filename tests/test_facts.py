@@ -517,3 +517,325 @@ def test_faulthandlers_timer_can_be_cancelled_before_a_fork_and_armed_again(fact
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """)
     assert (lines, status) == (["0"], 0)
+
+
+# Other hooks of the same kind
+
+
+def test_hooks_of_threading_run_newest_first_and_one_at_index_0_runs_last(fact):
+    """Ours can be the first and the last of them; the joins come after all."""
+    lines, status = fact("""
+        import threading, time
+
+        hook = lambda what: lambda: print(what, thread.is_alive())
+        threading._register_atexit(hook("older"))
+        threading._threading_atexits.insert(0, hook("at index 0"))
+        threading._register_atexit(hook("newer"))
+        threading._threading_atexits.append(hook("appended"))
+        thread = threading.Thread(target=lambda: (over.wait(), print("joined")))
+        over = threading.Event()
+        threading._threading_atexits.insert(0, over.set)
+        thread.start()
+    """)
+    order = ["appended True", "newer True", "older True", "at index 0 True", "joined"]
+    assert (lines, status) == (order, 0)
+
+
+def test_no_hook_can_be_registered_once_the_hooks_run(fact):
+    """A pool that is imported only then fails, and takes `asyncio.to_thread` with it."""
+    lines, status = fact("""
+        import threading
+
+        def hook():
+            try:
+                import concurrent.futures.thread
+            except RuntimeError as error:
+                print(error)
+
+        threading._register_atexit(hook)
+    """)
+    assert (lines, status) == (["can't register atexit after shutdown"], 0)
+
+
+def test_pools_close_in_such_hooks_which_can_be_found_by_their_function(fact):
+    """Up to 3.12 the list has a partial of each, from 3.13 on a function whose cell has it."""
+    lines, status = fact("""
+        import threading
+        import concurrent.futures.process, concurrent.futures.thread
+
+        def function_of(hook):
+            cells = getattr(hook, "__closure__", None) or ()
+            functions = [cell.cell_contents for cell in cells if callable(cell.cell_contents)]
+            return getattr(hook, "func", None) or functions[0]
+
+        found = [function_of(hook) for hook in threading._threading_atexits]
+        for module in (concurrent.futures.process, concurrent.futures.thread):
+            print(module._python_exit in found)
+    """)
+    assert (lines, status) == (["True", "True"], 0)
+
+
+def test_a_registration_goes_through_the_attribute_of_threading(fact):
+    """Whatever stands in the place of `_register_atexit` is called, with the arguments."""
+    lines, status = fact("""
+        import threading
+
+        threading._register_atexit = lambda function, *args: print(function.__name__, args)
+        import concurrent.futures.thread
+    """)
+    assert (lines, status) == (["_python_exit ()"], 0)
+
+
+# The end of threading
+
+REPLACED = """
+    import multiprocessing, sys, threading
+
+    def child():
+        real = threading._shutdown
+
+        def shutdown():
+            print("ours")
+            over.set()
+            real()
+
+        over = threading.Event()
+        threading._shutdown = shutdown
+        threading.Thread(target=lambda: (over.wait(), print("joined"))).start()
+
+    if __name__ == "__main__":
+        if sys.argv[1] == "script":
+            child()
+        else:
+            process = multiprocessing.get_context(sys.argv[1]).Process(target=child)
+            process.start()
+            process.join()
+            print(process.exitcode)
+"""
+
+
+@pytest.mark.parametrize("method", ["script", "fork", "spawn", "forkserver"])
+def test_a_replaced_shutdown_of_threading_is_what_the_end_calls(fact, method):
+    """The interpreter and multiprocessing look it up when it is time to join."""
+    lines, status = fact(REPLACED, method)
+    twice = method == "spawn"  # in `_bootstrap`, and at the end of the interpreter
+    assert lines == ["ours", "joined", *["ours"] * twice, *["0"] * (method != "script")]
+    assert status == 0
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_finalizers_of_multiprocessing_come_before_the_hooks_up_to_3_12(fact, method):
+    """A queue of the child is closed then; `_bootstrap` looks the function up."""
+    lines, status = fact(
+        """
+        import multiprocessing, multiprocessing.util, sys, threading
+
+        def child():
+            real = multiprocessing.util._exit_function
+
+            def exit_function(*args, **kwargs):
+                print("finalizers")
+                real(*args, **kwargs)
+
+            multiprocessing.util._exit_function = exit_function
+            threading._register_atexit(lambda: print("hook"))
+
+        if __name__ == "__main__":
+            process = multiprocessing.get_context(sys.argv[1]).Process(target=child)
+            process.start()
+            process.join()
+        """,
+        method,
+    )
+    # From 3.13 on it is an exit function, which was registered before it was replaced.
+    assert lines == (["finalizers", "hook"] if VERSION < (3, 13) else ["hook"])
+    assert status == 0
+
+
+# A join that is left
+
+LEFT = """
+    import signal, sys, threading, time
+
+    class Left(Exception):
+        pass
+
+    def handler(*_):
+        raise Left
+
+    signal.signal(signal.SIGUSR1, handler)
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+
+    def poke():
+        main = threading.main_thread()
+        time.sleep(0.2)
+        signal.pthread_kill(main.ident, signal.SIGUSR1)
+
+    threading.Thread(target=poke).start()
+    try:
+        thread.join()
+    except Left:
+        print("alive:", thread.is_alive())
+        print("known:", threading._active.get(thread.ident) is thread)
+        over.set()
+        while thread.ident in threading._active:
+            time.sleep(0.01)
+        print("alive:", thread.is_alive())
+"""
+
+
+def test_a_join_that_an_exception_leaves_marks_a_running_thread_as_stopped_up_to_3_12(fact):
+    """python/cpython#90882; `threading._active` knows the thread until it has ended."""
+    lines, status = fact(LEFT)
+    alive = VERSION >= (3, 13)
+    assert (lines, status) == ([f"alive: {alive}", "known: True", "alive: False"], 0)
+
+
+def test_a_thread_that_dies_looks_up_its_own_excepthook(fact):
+    """So that what a thread died of can be seen, and `threading.excepthook` stays whose it is."""
+    lines, status = fact("""
+        import threading
+
+        def work():
+            over.wait()
+            raise KeyError("its own")
+
+        def seen(thread):
+            print("seen", repr(threading.current_thread() is thread))
+            real(thread)
+
+        over = threading.Event()
+        threading.excepthook = lambda args: print("the program's hook", repr(args.exc_value))
+        thread = threading.Thread(target=work)
+        thread.start()
+        real = thread._invoke_excepthook
+        thread._invoke_excepthook = seen
+        over.set()
+        thread.join()
+    """)
+    assert (lines, status) == (["seen True", "the program's hook KeyError('its own')"], 0)
+
+
+# Exceptions that are ignored, and what unwinds a loop
+
+
+def test_an_exception_of_a_handler_inside_del_comes_to_the_unraisable_hook_alone(fact):
+    """The code that it has interrupted goes on, as if there had been no signal."""
+    lines, status = fact("""
+        import signal, sys
+
+        class Handle:
+            def __del__(self):
+                signal.raise_signal(signal.SIGTERM)
+                print("never")
+
+        def handler(*_):
+            raise SystemExit(143)
+
+        signal.signal(signal.SIGTERM, handler)
+        sys.unraisablehook = lambda error: print("unraisable", error.exc_value)
+        del [Handle()][0]
+        print("goes on")
+    """)
+    assert (lines, status) == (["unraisable 143", "goes on"], 0)
+
+
+MAIN_TASK = """
+    import asyncio, signal, sys
+
+    FRAMES = [("run", "asyncio/runners.py", "task"),
+              ("run_until_complete", "asyncio/base_events.py", "future")]
+
+    def handler(signum, frame):
+        found = {}
+        while frame is not None:
+            for name, file, variable in FRAMES:
+                code = frame.f_code
+                if code.co_name == name and code.co_filename.endswith(file):
+                    # `asyncio.run` is a frame of that name too, and has none.
+                    found[name] = found.get(name) or frame.f_locals.get(variable)
+            frame = frame.f_back
+        print(*[f"{name}: {found.get(name) is task}" for name, *_ in FRAMES])
+        task.add_done_callback(lambda _: sys.exit(7))
+        task.cancel()
+
+    async def main():
+        global task
+        task = asyncio.current_task()
+        try:
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0)
+            print("unwinds")
+
+    signal.signal(signal.SIGTERM, handler)
+    if sys.argv[1] == "run":
+        asyncio.run(main())
+    else:
+        asyncio.new_event_loop().run_until_complete(main())
+    print("never")
+"""
+
+
+@pytest.mark.parametrize("how", ["run", "run_until_complete"])
+def test_the_frames_of_asyncio_have_the_main_task_whose_callback_may_exit(fact, how):
+    """`task` of `Runner.run` from 3.11 on, and `future` of `run_until_complete`."""
+    lines, status = fact(MAIN_TASK, how)
+    in_run = how == "run" and VERSION >= (3, 11)
+    assert lines == [f"run: {in_run} run_until_complete: True", "unwinds"]
+    assert status == 7
+
+
+@pytest.mark.skipif(VERSION < (3, 11), reason="asyncio.Runner came with 3.11")
+def test_a_runner_counts_interrupts_and_a_task_that_is_cancelled_for_one_is_an_interrupt(fact):
+    """`_interrupt_count` says whether a Ctrl-C has cancelled the main task."""
+    lines, status = fact("""
+        import asyncio, signal
+
+        async def main():
+            print("before", runner._interrupt_count)
+            signal.raise_signal(signal.SIGINT)
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                print("after", runner._interrupt_count)
+
+        with asyncio.Runner() as runner:
+            try:
+                runner.run(main())
+            except KeyboardInterrupt:
+                print("KeyboardInterrupt")
+    """)
+    assert (lines, status) == (["before 0", "after 1", "KeyboardInterrupt"], 0)
+
+
+def test_a_loop_leaves_the_default_action_where_it_has_set_a_handler(fact):
+    """What stood there before is gone, so that `install` has to be called again."""
+    lines, status = fact("""
+        import asyncio, signal
+
+        async def main():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print)
+
+        signal.signal(signal.SIGTERM, print)
+        asyncio.run(main())
+        print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+    """)
+    assert (lines, status) == (["True"], 0)
+
+
+def test_getsignal_knows_nothing_of_a_handler_that_c_code_has_set(fact):
+    """So that a registration in a forked child sets ours again."""
+    lines, status = fact("""
+        import ctypes, signal
+
+        signal.signal(signal.SIGTERM, print)
+        c_signal = ctypes.CDLL(None).signal
+        c_signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+        c_signal(signal.SIGTERM, None)
+        print(signal.getsignal(signal.SIGTERM) is print)
+    """)
+    assert (lines, status) == (["True"], 0)

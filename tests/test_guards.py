@@ -9,16 +9,18 @@ import sys
 import threading
 import time
 from signal import SIGINT, SIGTERM
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 
 import pytest
-from harness import INLINE, NO_THREADS_AT_THE_END, steps
+from harness import INLINE, NO_THREADS_AT_THE_END, cut_off, said, steps, without
 
 from graceexit import Registry
-from graceexit._exit import EXIT_FUNCTIONS, Exit
+from graceexit._executors import Executors
+from graceexit._exit import EXIT_FUNCTIONS, Exit, Leave
+from graceexit._limits import Limits
 from graceexit._process import Process
-from graceexit._runner import stack
-from graceexit._signals import Handlers, Leave
+from graceexit._report import stack_of
+from graceexit._signals import Handlers
 
 OLD_JOIN = sys.version_info < (3, 13)  # `threading._shutdown` waits for locks, in Python
 
@@ -83,17 +85,15 @@ def test_a_process_that_cannot_leave_the_join_is_ended(script, ends, status):
 
 
 HELD = """
-        import sys, threading, time
+        import signal, sys, threading, time
+        import graceexit
 
-        def hold():
+        def hold(*_):
             while True:
                 try:
                     time.sleep(60)
                 except BaseException:
                     print("held")
-
-        threading._register_atexit(hold)  # before ours, so that it runs after it
-        import graceexit
 
         graceexit.install(linger=0.5)
         graceexit.on_exit(lambda: print("closed"))
@@ -105,6 +105,7 @@ def test_a_main_thread_that_a_hook_holds_after_a_signal_is_left_behind(script):
     held = script(
         HELD
         + """
+        threading._register_atexit(hold)
         print("ready")
         while True:
             time.sleep(0.01)
@@ -113,20 +114,24 @@ def test_a_main_thread_that_a_hook_holds_after_a_signal_is_left_behind(script):
     held.wait_for("ready")
     held.send(SIGTERM)
     lines, status = held.finish()
-    assert {*steps(lines)} == {"closed", "held"}
+    lines, cut = cut_off(lines)
+    assert ({*steps(lines)}, cut) == ({"closed", "held"}, ["MainThread"])
     assert lines.count("closed") == 1
     assert status == -SIGTERM
 
 
-@pytest.mark.skipif(OLD_JOIN, reason="the stuck thread is not joined, and the hook is not ours")
+@pytest.mark.skipif(OLD_JOIN, reason="the stuck thread is not joined")
 def test_a_main_thread_that_does_not_react_in_a_second_is_left(script):
-    """It is to leave the join of a stuck thread, and a hook lets no exception through."""
+    """It is to leave the join of a stuck thread, and a handler there lets no exception through."""
     lines, status = script(
         HELD
         + """
         thread = threading.Thread(target=time.sleep, args=[60])
         thread.start()
         graceexit.register(thread, stop=threading.Event(), timeout=0.1)
+        signal.signal(signal.SIGUSR1, hold)
+        main = threading.main_thread().ident
+        graceexit.on_exit(lambda: signal.pthread_kill(main, signal.SIGUSR1))
         """
     ).finish()
     assert "closed" in lines
@@ -204,13 +209,13 @@ def test_exit_functions_of_a_program_that_ends_by_itself_have_no_limit(script):
     assert (steps(lines), status) == (["closed", "exit function"], 0)
 
 
-def test_a_hook_of_somebody_else_has_linger_after_a_signal_though_the_items_are_done(script):
-    """It runs behind ours, and may be waiting for work as an executor's does."""
+def test_items_wait_for_a_hook_of_somebody_else_within_linger(script):
+    """It may be draining what the items close."""
     working = script("""
         import threading, time
+        import graceexit
 
         threading._register_atexit(lambda: (time.sleep(0.5), print("worked")))
-        import graceexit
 
         graceexit.install(linger=3600)
         graceexit.on_exit(lambda: print("closed"))
@@ -221,24 +226,25 @@ def test_a_hook_of_somebody_else_has_linger_after_a_signal_though_the_items_are_
     working.wait_for("ready")
     working.send(SIGTERM)
     lines, status = working.finish()
-    assert (steps(lines), status) == (["closed", "worked"], -SIGTERM)
+    assert (steps(lines), status) == (["worked", "closed"], -SIGTERM)
 
 
 @pytest.mark.skipif(OLD_JOIN, reason="the stuck thread is not joined")
-def test_a_hook_that_swallows_an_exception_does_not_keep_the_main_thread_in_the_join(script):
+def test_a_handler_that_swallows_an_exception_does_not_keep_the_main_thread_in_the_join(script):
     """It is asked to leave until the exit functions have begun."""
     lines, status = script("""
-        import threading, time
+        import signal, threading, time
+        import graceexit
 
-        def hold():
+        def hold(*_):
             try:
                 time.sleep(60)
             except BaseException:
                 print("held")
 
-        threading._register_atexit(hold)  # before ours, so that it runs after it
-        import graceexit
-
+        signal.signal(signal.SIGUSR1, hold)
+        main = threading.main_thread().ident
+        graceexit.on_exit(lambda: signal.pthread_kill(main, signal.SIGUSR1))
         thread = threading.Thread(target=time.sleep, args=[3600])
         thread.start()
         graceexit.register(thread, stop=threading.Event(), timeout=0.1)
@@ -322,14 +328,16 @@ def test_the_press_of_ctrl_c_that_has_ended_the_program_does_not_cut_the_items_s
     assert (steps(lines)[-1], status) == ("closed", -SIGINT)
 
 
-def test_without_the_threading_hook_the_exit_function_does_it(script):
-    """`threading._register_atexit` is private; registered threads are daemons then."""
-    lines, status = script("""
+@pytest.mark.parametrize("missing", ["", "import threading; del threading._register_atexit"])
+def test_without_the_threading_hook_the_exit_function_does_it(script, missing):
+    """`threading._shutdown` is private; registered threads are daemons then."""
+    lines, status = script(f"""
+        {missing}
         import sys, threading
-
-        del threading._register_atexit
         import graceexit
 
+        graceexit.install()
+        threading._shutdown = lambda: None  # nobody calls ours
         stop = threading.Event()
         thread = threading.Thread(target=stop.wait, daemon=True)
         thread.start()
@@ -366,8 +374,10 @@ def test_a_lock_of_the_imports_that_is_never_released_does_not_keep_the_process_
     lines, status = importing.finish()
     assert "swallowed" in lines
     assert "closed" in lines
-    assert any("callback broken" in line for line in lines)
-    assert status == 128 + SIGTERM  # to die of the signal, a thread other than the main one imports
+    assert any(
+        line.startswith("callback 'broken' ") and " failed: " in line for line in said(lines)
+    )
+    assert status == -SIGTERM
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
@@ -414,9 +424,10 @@ def test_a_handler_that_raises_does_not_cut_the_waiting_short(script):
     """Here the exit function waits for the ender: nothing is left to unwind."""
     waiting = script("""
         import signal, threading, time
-
-        del threading._register_atexit
         import graceexit
+
+        graceexit.install()
+        threading._shutdown = lambda: None  # nobody calls ours
 
         def handler(signum, frame):
             raise ValueError("in a handler")
@@ -436,9 +447,10 @@ def test_the_exit_function_waits_until_the_ender_has_said_everything(script):
     """Without the hook it is what begins the exit, and no thread is joined after it."""
     lines, status = script("""
         import logging, threading, time
-
-        del threading._register_atexit
         import graceexit
+
+        graceexit.install()
+        threading._shutdown = lambda: None  # nobody calls ours
 
         class Slow(logging.Handler):
             def emit(self, record):
@@ -451,8 +463,9 @@ def test_the_exit_function_waits_until_the_ender_has_said_everything(script):
         graceexit.on_exit(lambda: None)
         graceexit._exit.FLUSHING = 60
     """).finish()
-    assert lines[0] == "exit because of the end of the program: 1 to run"
-    assert re.fullmatch(r"exit: 1 done in \d+\.\d\d s", lines[1])
+    begins, complete = said(lines)
+    assert begins == "exit begins, 1 to run"
+    assert re.fullmatch(r"exit complete: 1 done in \d+\.\d\d s", complete)
     assert (len(lines), status) == (2, 0)
 
 
@@ -498,7 +511,7 @@ def test_somebody_elses_sigurg_changes_nothing(script):
 
         over = threading.Event()
         threading.Thread(target=over.wait).start()
-        threading._register_atexit(hook)  # before ours, so that it runs after it
+        threading._register_atexit(hook)
         import graceexit
 
         graceexit.on_exit(lambda: print("closed"))
@@ -506,7 +519,7 @@ def test_somebody_elses_sigurg_changes_nothing(script):
     assert (steps(lines), status) == (["worked", "closed"], 0)
 
 
-def test_a_signal_in_a_hook_that_runs_before_ours_raises_nothing_there(script):
+def test_a_signal_in_a_hook_of_somebody_else_raises_nothing_there(script):
     """It would skip the other hooks, and be lost."""
     lines, status = script("""
         import os, signal, threading
@@ -522,7 +535,7 @@ def test_a_signal_in_a_hook_that_runs_before_ours_raises_nothing_there(script):
     assert (steps(lines), status) == (["worked", "closed"], -SIGTERM)
 
 
-@pytest.mark.parametrize("method", ["_begin", "_do_begin", "_run"])
+@pytest.mark.parametrize("method", ["_begin", "_wait", "_run"])
 def test_an_error_of_the_exit_itself_is_told_and_the_process_ends(script, method):
     """With the other hooks and exit functions, and with its status."""
     lines, status = script(
@@ -559,10 +572,10 @@ def test_a_handler_that_raises_as_the_exit_begins_keeps_no_thread_from_being_sto
         from graceexit import _exit
 
         def fail(*_):
-            _exit.Exit._do_begin = real
+            _exit.Exit._begin = real
             raise ValueError("in a handler")
 
-        real, _exit.Exit._do_begin = _exit.Exit._do_begin, fail
+        real, _exit.Exit._begin = _exit.Exit._begin, fail
         stop = threading.Event()
         thread = threading.Thread(target=lambda: (stop.wait(), print("stopped")))
         thread.start()
@@ -571,44 +584,6 @@ def test_a_handler_that_raises_as_the_exit_begins_keeps_no_thread_from_being_sto
     """).finish()
     assert "ValueError: in a handler" in lines
     assert (steps(lines)[-1], status) == ("stopped", 3)
-
-
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there nobody else can stop the thread")
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an alarm")
-def test_an_exit_that_a_signal_interrupts_whenever_it_begins_is_not_begun_for_ever(script):
-    """The exit function runs the items then, and the process ends with its status."""
-    lines, status = script("""
-        import atexit, signal, sys, threading, time
-        import graceexit
-
-        class Remote:
-            silent = False
-
-            def __eq__(self, other):  # graceexit looks for its own among the exit functions
-                if self.silent and threading.current_thread() is threading.main_thread():
-                    signal.setitimer(signal.ITIMER_REAL, 0.01)
-                    time.sleep(3600)
-                return self is other
-
-            def __call__(self):
-                print("exit function")
-
-        def expired(signum, frame):
-            raise KeyboardInterrupt("no answer")
-
-        signal.signal(signal.SIGALRM, expired)
-        atexit.register(Remote())
-        stop = threading.Event()
-        thread = threading.Thread(target=stop.wait)
-        thread.start()
-        graceexit.register(thread, stop=stop)
-        graceexit.on_exit(lambda: print("closed"))
-        Remote.silent = True
-        sys.exit(3)
-    """).finish()
-    assert "KeyboardInterrupt: no answer" in lines
-    ours = [line for line in lines if line in ("closed", "exit function")]
-    assert (ours, status) == (["closed", "exit function"], 3)
 
 
 PROXY = """
@@ -675,7 +650,7 @@ def test_an_exit_function_that_cannot_be_compared_does_not_spoil_a_fork(script):
         else:
             sys.exit(3)
     """).finish()
-    ours = [line for line in lines if line != INLINE]  # where that is said, both say it
+    ours = without(lines, INLINE)  # where that is said, both say it
     assert (ours, status) == (["each", "exit function", "3", "each", "exit function"], 0)
 
 
@@ -718,7 +693,7 @@ def test_a_signal_while_the_join_goes_on_without_an_ender_ends_the_program(scrip
     joining.wait_for("begun")
     joining.send_until_it_ends(SIGTERM)  # it may not be in the join yet
     lines, status = joining.finish()
-    assert [line for line in lines if line != INLINE] == ["closed"]
+    assert without(lines, INLINE) == ["closed"]
     assert status == -SIGTERM
 
 
@@ -732,7 +707,7 @@ def test_a_signal_while_the_items_run_on_the_main_thread_lets_them_end(script):
         graceexit.on_exit(lambda: (os.kill(os.getpid(), signal.SIGTERM), print("closing")))
         refusing.allow(0)
     """).finish()
-    assert [line for line in lines if line != INLINE] == ["closing", "closed"]
+    assert without(lines, INLINE) == ["closing", "closed"]
     assert status == -SIGTERM
 
 
@@ -758,7 +733,7 @@ def test_a_child_without_threads_runs_its_items_before_the_join(script, start_me
         """,
         start_method,
     ).finish()
-    assert [line for line in lines if line != INLINE] == ["closed"]
+    assert without(lines, INLINE) == ["closed"]
     assert status == 0
 
 
@@ -788,7 +763,7 @@ def test_a_child_without_threads_dies_of_sigterm_after_its_items(script):
             child.join()
             print(child.exitcode)
     """).finish()
-    assert [line for line in lines if line != INLINE] == ["begun", "closed", "-15"]
+    assert without(lines, INLINE) == ["begun", "closed", "-15"]
     assert status == 0
 
 
@@ -820,7 +795,7 @@ def test_an_ender_alone_is_enough(script, where):
         """,
         where,
     ).finish()
-    assert [line for line in lines if line != INLINE] == ["other", "closed"]
+    assert without(lines, INLINE) == ["other", "closed"]
     assert status == 0
 
 
@@ -884,92 +859,102 @@ def test_an_ignored_ctrl_c_stays_ignored_during_the_exit(script):
 # Pieces.
 
 
+def exit_of(process, grace=None, linger=5.0, clock=time.monotonic):
+    """Return the end of a process, of which nothing has begun, and which ends nothing."""
+    limits = Limits(grace, linger, clock=clock)
+    limits._timer = None
+    executors = Executors()
+    return Exit(
+        process.registry, process.exiting, process.handlers, limits, executors, process.be_first
+    )
+
+
 def test_a_thread_that_cannot_be_joined_yet_is_tried_again():
     """It is being started at this moment."""
-    ending = Exit(Process())
+    ending = exit_of(Process())
     asked = []
     ending._others = lambda: [] if asked[1:] else asked.append(1) or [threading.Thread()]
-    ending._over = SimpleNamespace(is_set=lambda: False, wait=lambda: None)
+    ending._hooks_over.set()
+    ending._over.set()
     ending._accompany()
     assert len(asked) == 2
     assert ending._bell.wait(0)
 
 
-def test_the_main_thread_leaves_the_join_and_nothing_else(monkeypatch):
-    """Neither the hook, nor the exit functions; what was asked for in the hook comes behind it."""
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # which leaving changes
-    ending = Exit(Process())
-    reached = []
+def test_the_main_thread_leaves_the_join_and_nothing_else():
+    """Neither the hook, nor the exit functions; and nothing before it is asked to."""
+    ending = exit_of(Process())
 
-    def begin():
-        ending._begun = ending._leaving = True
-        ending.leave()
-        reached.append("the end of it")
+    def _shutdown(frame):
+        ending.leave(0, frame(), None)
 
-    ending._begin = begin
+    # As a function of threading's, such as that which joins.
+    join = FunctionType(_shutdown.__code__, vars(threading), closure=_shutdown.__closure__)
+    join(sys._getframe)
+    ending.phase = "leaving"
+    ending._main_ended.set()
+    ending.leave(0, sys._getframe(), None)
     with pytest.raises(Leave):
-        ending.hook()
-    assert reached == ["the end of it"]
-    ending._exit_functions.set()
-    ending.leave()
+        join(sys._getframe)
 
 
 def test_the_first_signal_is_the_one_that_is_told():
     """A parent may send SIGTERM after the SIGHUP of a terminal."""
     process = Process()
-    ending = Exit(process)
+    ending = exit_of(process)
     ending.notice(SIGTERM)
     ending.notice(SIGINT)
     assert (process.exiting.is_set(), process.exiting.signum) == (True, SIGTERM)
 
 
-def test_ctrl_c_counts_from_the_press_before_and_no_more_once_it_ends_the_process(monkeypatch):
+def test_ctrl_c_counts_from_the_press_before_and_no_more_once_it_ends_the_process(
+    monkeypatch, capfd
+):
     """Two within half a second are one, and a third does not begin the death anew."""
     monkeypatch.setattr("graceexit._signals.die", lambda signum: died.append(now[0]))
     died = []
     now = [100.0]
-    ending = Exit(Process(), clock=lambda: now[0])
-    ending.end_by = lambda signum, frame: None
-    ending._waiting = True
+    ending = exit_of(Process(), clock=lambda: now[0])
+    ending.end_by = lambda *_, **__: ending.limits.ask()
+    ending._hooks_over.set()
+    ending.phase = "waiting"
     for now[0] in (100.0, 100.4, 100.6, 102.0):
-        ending.interrupt(SIGINT, None)
+        ending.interrupt(SIGINT, None, SimpleNamespace(previous=None))
+    ending._jobs.end()
     assert died == [100.6]
+    assert said(capfd.readouterr().err.splitlines()) == ["ended at once; still running: nothing"]
 
 
-def test_the_grace_counts_from_the_first_sign_of_the_end(monkeypatch):
+def test_the_grace_counts_from_the_first_sign_of_the_end():
     """The end of the main thread, which has taken some of it to unwind, begins no new one."""
-    monkeypatch.setattr("graceexit._exit.faulthandler", None)
     now = [100.0]
-    process = Process()
-    process.grace = 10.0
-    ending = Exit(process, clock=lambda: now[0])
-    ending._set_deadline()
+    limits = exit_of(Process(), grace=10.0, clock=lambda: now[0]).limits
+    limits.begin()
     now[0] = 105.0
-    ending._set_deadline()
-    assert ending._deadline == 110.0
+    limits.begin()
+    limits.close()
+    assert limits.left() == 5.0
 
 
 @pytest.mark.parametrize(("grace", "limit"), [(2.0, 101.8), (60.0, 159.5)])
-def test_some_of_the_grace_is_left_for_the_death(monkeypatch, grace, limit):
+def test_some_of_the_grace_is_left_for_the_death(grace, limit):
     """A tenth of it, half a second at most: items and exit functions have to be over by then."""
-    monkeypatch.setattr("graceexit._exit.faulthandler", None)
-    process = Process()
-    process.grace = grace
-    ending = Exit(process, clock=lambda: 100.0)
-    assert ending._limit() is None
-    ending._set_deadline()
-    assert ending._limit() == limit
+    limits = exit_of(Process(), grace=grace, clock=lambda: 100.0).limits
+    assert limits.limit() is None
+    limits.begin()
+    limits.close()
+    assert limits.limit() == limit
 
 
 def test_items_wait_until_the_main_thread_has_ended():
     """However long it unwinds."""
-    ending, ran = Exit(Process()), []
-    ending._run = lambda **_: ran.append(ending._main_ended.is_set())
-    ending._is_alone = lambda: True
+    ending, ran = exit_of(Process()), []
+    ending._run = lambda **_: ran.append(ending._main_ended.is_set()) or []
+    ending._others = list
     ending._finish = lambda: None
     ender = threading.Thread(target=ending._end, daemon=True)
     ender.start()
-    while ender.is_alive() and not (ending._waiting or ran):
+    while ender.is_alive() and not (ending.phase == "waiting" or ran):
         time.sleep(0.001)
     ending._main_ended.set()
     ending._bell.ring()
@@ -978,40 +963,38 @@ def test_items_wait_until_the_main_thread_has_ended():
 
 
 @pytest.mark.parametrize(("grace", "patience"), [(2.0, 0.5), (60.0, 1.0), (None, 1.0)])
-def test_the_log_has_a_second_or_a_quarter_of_what_is_left(monkeypatch, grace, patience):
+def test_the_log_has_a_second_or_a_quarter_of_what_is_left(grace, patience):
     """It may be the very thing that is stuck."""
-    monkeypatch.setattr("graceexit._exit.faulthandler", None)
     process, waited = Process(), []
-    process.grace = grace
-    process.registry._flush = waited.append
-    ending = Exit(process, clock=lambda: 100.0)
-    ending._set_deadline()
+    process.registry._say().flush = waited.append
+    ending = exit_of(process, grace=grace, clock=lambda: 100.0)
+    ending.limits.begin()
+    ending.limits.close()
     ending._flush()
     assert waited == [patience]
 
 
-def test_the_last_resort_is_not_armed_while_a_thread_forks(monkeypatch):
+def test_the_last_resort_is_not_armed_while_a_thread_forks():
     """The child would hang as it ends; the signal may come at any moment of the fork."""
     armed = []
-    timer = SimpleNamespace(
+    process = Process()
+    process.exit = ending = exit_of(process, grace=10.0)
+    ending.limits._timer = SimpleNamespace(
         dump_traceback_later=lambda *_, **__: armed.append(True),
         cancel_dump_traceback_later=lambda: None,
     )
-    monkeypatch.setattr("graceexit._exit.faulthandler", timer)
-    process = Process()
-    process.grace = 10.0
-    process.exit = Exit(process)
     process._before_fork()
-    process.exit._set_deadline()
+    ending.limits.begin()
     assert armed == []
     process._after_fork_in_parent()
+    ending.limits.close()
     assert armed == [True]
 
 
 def test_streams_that_are_gone_are_passed_over(monkeypatch, capfd):
     """A program under `pythonw` has none."""
     monkeypatch.setattr(sys, "stdout", None)
-    Exit(Process())._last_words("said all the same\n")
+    exit_of(Process())._last_words("said all the same\n")
     assert capfd.readouterr().err == "said all the same\n"
 
 
@@ -1034,18 +1017,17 @@ def test_a_thread_of_another_process_is_not_taken_for_one_that_has_ended():
 
 def test_a_stack_that_is_not_known_is_none():
     """The thread has ended, or there never was one."""
-    assert stack(None) is None
-    assert stack(12345) is None
+    assert stack_of(None) is None
+    assert stack_of(12345) is None
 
 
 def test_a_handler_that_was_there_before_python_stays(monkeypatch):
     """Python cannot put it back, so nothing goes in front of it and nothing takes its place."""
-    process = Process()
-    handlers = Handlers(process)
+    handlers = Handlers(pytest.fail, pytest.fail)
     monkeypatch.setattr("graceexit._signals.getsignal", lambda signum: None)
     before = signal.getsignal(SIGTERM), signal.getsignal(SIGINT)
     handlers.install([SIGTERM, SIGINT])
-    handlers.take_over(Exit(process))
+    handlers.take_over(pytest.fail, pytest.fail)
     assert (signal.getsignal(SIGTERM), signal.getsignal(SIGINT)) == before
     handlers.uninstall()
 
@@ -1074,5 +1056,7 @@ def test_what_items_need_after_ctrl_c_does_not_change_the_status(script):
     interrupted.send(SIGINT)
     lines, status = interrupted.finish()
     assert "left" in lines
-    assert any("callback broken" in line for line in lines)
+    assert any(
+        line.startswith("callback 'broken' ") and " failed: " in line for line in said(lines)
+    )
     assert status == -SIGINT

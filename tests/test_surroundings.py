@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from signal import SIGINT, SIGTERM
 
 import pytest
-from harness import INLINE, NO_THREADS_AT_THE_END, UNMEASURED, steps
+from harness import INLINE, NO_THREADS_AT_THE_END, UNMEASURED, said, steps, without
 
 ENDS = [("end", 7), ("signal", -SIGTERM)]
 WAITS = """
@@ -70,7 +70,8 @@ def test_at_the_limit_of_processes_everything_runs_on_the_main_thread(script, en
         limited.send(SIGTERM)
     lines, ended = limited.finish()
     assert [line for line in lines if line in ("stopped", "closed")] == ["stopped", "closed"]
-    assert sum(line.startswith("callback broken") for line in lines) == lines.count(INLINE) == 1
+    assert len(without(lines, INLINE)) == len(lines) - 1
+    assert sum(line.startswith("callback 'broken'") for line in said(lines)) == 1
     assert ended == status
 
 
@@ -160,7 +161,7 @@ graceexit.on_exit(lambda: 1 / 0, name="fails")
         ends,
     )
     assert lines.count("closed") == 1
-    assert sum(line.startswith("callback fails") for line in lines) == 1
+    assert sum(line.startswith("callback 'fails'") for line in said(lines)) == 1
     assert code == status
 
 
@@ -196,10 +197,11 @@ graceexit.on_exit(lambda: time.sleep(3600), timeout=0.1, name="yields")
         ends,
         env=UNMEASURED,
     )
-    assert [line for line in lines if not line.startswith(("callback", "  "))] == [
+    assert [line for line in lines if not line.startswith(("graceexit", "  "))] == [
         *("stopped", "spun", "closed")
     ]
-    assert [line.split()[1] for line in lines if "overran" in line] == ["yields"]
+    left = [line.split()[1] for line in said(lines) if "within timeout=0.1 s" in line]
+    assert left == ["'yields'"]
     assert code == status
 
 

@@ -1,0 +1,162 @@
+"""Handlers are there when a signal comes, whoever came first and whatever C code has done."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+from wording import MAIN_THREAD, assert_one_says, own, said, steps
+
+SIGTERM = signal.SIGTERM
+FORKS = {"PYTHONWARNINGS": "ignore:This process:DeprecationWarning"}
+
+LATE = """
+    import sys, threading, time
+    import graceexit
+
+    def first():
+        graceexit.on_exit(lambda: print("of the thread"))
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    thread.join()
+    {then}
+    print("ready")
+    while "waits" in sys.argv:
+        time.sleep(0.01)
+"""
+STARTS = """
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    graceexit.register(thread, stop=lambda: (print("told"), stop.set()))
+""".strip()
+ON_THE_MAIN_THREAD = {
+    "on_exit": ('graceexit.on_exit(lambda: print("of the main thread"))', ["of the main thread"]),
+    "register": (STARTS, ["told"]),
+    "install": ("graceexit.install()", []),
+}
+
+
+@pytest.mark.parametrize("how", ON_THE_MAIN_THREAD)
+def test_the_first_registration_may_come_from_any_thread(script, how):
+    """Handlers are set by the first one that comes on the main thread."""
+    then, more = ON_THE_MAIN_THREAD[how]
+    worker = script(LATE.format(then=then), "waits")
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == ([*more, "of the thread"], -SIGTERM)
+
+
+def test_what_was_missed_is_said_where_no_registration_comes_on_the_main_thread(script):
+    """One warning, with what to write; the items run, as the process ends by itself."""
+    worker = script(LATE.format(then=""))
+    lines, status = worker.finish()
+    assert (own(lines), status) == (["ready", "of the thread"], 0)
+    assert_one_says(lines, MAIN_THREAD, r"install\(\)")
+    assert len(said(lines)) == 1
+
+
+REPLACED = """
+    import ctypes, os, signal, time
+    import graceexit
+
+    graceexit.on_exit(lambda: print("parent closed"))
+    child = os.fork()
+    if child == 0:
+        c_signal = ctypes.CDLL(None).signal
+        c_signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+        c_signal(signal.SIGTERM, None)
+        {then}
+        print("ready", os.getpid())
+        while True:
+            time.sleep(0.01)
+    print("exit code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+CLOSES = 'graceexit.on_exit(lambda: print("child closed"))'
+
+
+@pytest.mark.parametrize(
+    "then", [CLOSES, "graceexit.install(); " + CLOSES], ids=["on_exit", "both"]
+)
+def test_a_forked_child_sets_its_handlers_again(script, then):
+    """C code may have put others in place, of which `getsignal` knows nothing."""
+    forked = script(REPLACED.format(then=then), env=FORKS)
+    pid = int(forked.wait_for(re.compile("^ready")).split()[1])
+    os.kill(pid, SIGTERM)
+    lines, status = forked.finish()
+    expected = ["child closed", f"exit code {-SIGTERM}", "parent closed"]
+    assert (steps(lines), status) == (expected, 0)
+
+
+def test_install_in_a_forked_child_sets_them_again_for_what_it_has_inherited(script):
+    """A callback for each process was registered before the fork."""
+    source = REPLACED.replace(
+        'graceexit.on_exit(lambda: print("parent closed"))',
+        'graceexit.on_exit(lambda: print("closed", os.getpid() == parent), each_process=True)\n'
+        "    parent = os.getpid()",
+    )
+    forked = script(source.format(then="graceexit.install()"), env=FORKS)
+    pid = int(forked.wait_for(re.compile("^ready")).split()[1])
+    os.kill(pid, SIGTERM)
+    lines, status = forked.finish()
+    expected = ["closed False", f"exit code {-SIGTERM}", "closed True"]
+    assert (steps(lines), status) == (expected, 0)
+
+
+BLOCKED = {
+    "the main thread blocks it": """
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    """,
+    "no descriptor is left": """
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    """,
+}
+
+
+@pytest.mark.parametrize("goes_on", [False, True], ids=["unwinds", "goes on"])
+@pytest.mark.parametrize("what", BLOCKED)
+def test_the_process_dies_of_the_signal_all_the_same(script, what, goes_on):
+    """From the main thread, and from another one where the main thread does not unwind."""
+    worker = script(f"""
+        import resource, signal, sys, time
+        import graceexit
+
+        graceexit.install(linger=0.3)
+        graceexit.on_exit(lambda: print("closed"))
+        try:
+            print("ready")
+            while True:
+                time.sleep(0.01)
+        finally:
+            {BLOCKED[what].strip()}
+            while {goes_on}:
+                time.sleep(0.01)
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (own(lines), status) == (["closed"], -SIGTERM)
+
+
+def test_install_takes_its_place_in_front_of_a_later_handler(script):
+    """A handler that is set after the first registration switches `grace` off; this mends it."""
+    worker = script("""
+        import signal, time
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        signal.signal(signal.SIGTERM, lambda *_: print("the handler of the program"))
+        graceexit.install(grace=1)
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert own(lines)[:2] == ["the handler of the program", "closed"]
+    assert status in (1, -SIGTERM)

@@ -1,0 +1,180 @@
+"""A line of the log says it all: who, why, which item, whose limit; people and programs read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+
+import pytest
+from harness import NO_THREADS_AT_THE_END
+from wording import ON_SIGTERM, WHO, assert_one_says, own, said
+
+SIGTERM = signal.SIGTERM
+
+needs_an_ender = pytest.mark.skipif(
+    NO_THREADS_AT_THE_END, reason="this Python cannot leave an item behind at its end"
+)
+
+PROGRAM = """
+    import json, logging, sys, threading, time
+    import graceexit
+
+    {log}
+
+    def close_pool():
+        raise OSError("the pool could not be closed")
+
+    def poll():
+        threading.Event().wait()
+
+    graceexit.on_exit(close_pool)
+    thread = threading.Thread(target=poll, name={name!r}, daemon=True)
+    thread.start()
+    graceexit.register(thread, stop=lambda: None, timeout=0.5)
+    print("ready")
+    while True:
+        time.sleep(0.01)
+"""
+PLAIN = 'logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(message)s")'
+STRUCTURED = "\n    ".join(
+    """
+class Handler(logging.Handler):
+    def emit(self, record):
+        found = {name: getattr(record, name, None) for name in fields}
+        found["error"] = record.exc_info and record.exc_info[0].__name__
+        print(json.dumps({"level": record.levelname, **found}, default=str))
+
+fields = ("item", "kind", "outcome", "seconds", "where", "signum")
+logging.basicConfig(level=logging.INFO, handlers=[Handler()])
+""".strip().split("\n")
+)
+
+
+def ended(script, log, name="poller"):
+    """Run the program to its death; return its pid and its lines."""
+    worker = script(PROGRAM.format(log=log, name=name))
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert status == -SIGTERM
+    return worker.pid, lines
+
+
+@needs_an_ender
+def test_each_line_says_who_and_why(script):
+    """One at the beginning, one at the end, one for each that went wrong, and DEBUG for each."""
+    pid, lines = ended(script, PLAIN)
+    texts = [line for line in lines if re.match("(DEBUG|INFO|WARNING|ERROR) ", line)]
+    assert all(f" graceexit[{pid}]: on SIGTERM: " in line for line in texts)
+    levels = [line.partition(" ")[0] for line in texts]
+    assert levels == ["INFO", "DEBUG", "WARNING", "DEBUG", "ERROR", "INFO"]
+
+
+@needs_an_ender
+def test_a_failure_has_its_traceback_and_a_stack_begins_in_the_program(script):
+    """Frames of threading and of the package are nobody's business."""
+    _, lines = ended(script, PLAIN)
+    assert "OSError: the pool could not be closed" in lines
+    frames = [line for line in lines if line.startswith("  File ")]
+    assert frames
+    assert not [line for line in frames if "threading.py" in line or "/graceexit/_" in line]
+
+
+@needs_an_ender
+def test_a_record_has_fields_and_the_exception(script):
+    """Structured logs and what groups errors need more than a text."""
+    _, lines = ended(script, STRUCTURED)
+    records = [json.loads(line) for line in lines if line.startswith("{")]
+    found = {one["level"]: one for one in records}
+    failed, overran = found["ERROR"], found["WARNING"]
+    assert [failed[key] for key in ("item", "kind", "outcome", "signum", "error")] == [
+        *("close_pool", "callback", "failed", SIGTERM, "OSError")
+    ]
+    assert [overran[key] for key in ("item", "kind", "outcome", "signum", "error")] == [
+        *("poller", "thread", "overran", SIGTERM, None)
+    ]
+    assert re.search(r"script\.py:\d+$", failed["where"])
+    assert overran["seconds"] >= 0.5
+
+
+@needs_an_ender
+def test_a_name_cannot_write_on_a_terminal(script):
+    """A newline or an escape sequence in it is shown as such."""
+    _, lines = ended(script, PLAIN, "poller\n\x1b[31mred")
+    (line,) = [line for line in lines if line.startswith("WARNING")]
+    assert r"poller\n\x1b[31mred" in line
+    assert not [line for line in lines if "\x1b" in line]
+
+
+LISTENER = """
+    import logging.handlers, queue
+
+    lines = queue.SimpleQueue()
+    listener = logging.handlers.QueueListener(lines, logging.StreamHandler(sys.stdout))
+    listener.start()
+    logging.basicConfig(level=logging.INFO, handlers=[logging.handlers.QueueHandler(lines)])
+    graceexit.on_exit(listener.stop, order=-1)
+"""
+
+
+@needs_an_ender
+def test_what_nobody_takes_goes_to_stderr(script):
+    """An item has stopped the listener of the log before another one failed."""
+    _, lines = ended(script, LISTENER.strip())
+    assert_one_says(lines, ON_SIGTERM, "close_pool")
+    assert "OSError: the pool could not be closed" in lines
+
+
+@pytest.mark.parametrize("how", ["end", "SIGINT"])
+def test_the_lines_say_that_there_was_no_sigterm(script, how):
+    """The program has ended by itself, or somebody has pressed Ctrl-C."""
+    worker = script(
+        """
+        import logging, sys, time
+        import graceexit
+
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        graceexit.on_exit(lambda: print("closed"))
+        print("ready")
+        try:
+            while sys.argv[1] == "SIGINT":
+                time.sleep(0.01)
+        finally:
+            sys.excepthook = lambda *_: None
+        """,
+        how,
+    )
+    worker.wait_for("ready")
+    if how == "SIGINT":
+        worker.send(signal.SIGINT)
+    lines, _ = worker.finish()
+    assert own(lines) == ["closed"]
+    assert len(said(lines)) == 2
+    assert all(("on Ctrl-C" in line) == (how == "SIGINT") for line in said(lines))
+    assert not [line for line in lines if "SIGTERM" in line]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_each_process_says_its_own_pid(script, start_method):
+    """Several workers write into one log."""
+    lines, status = script(
+        """
+        import multiprocessing, os, sys
+        import graceexit
+
+        def child():
+            graceexit.on_exit(lambda: 1 / 0)
+            print("child", os.getpid(), flush=True)
+
+        if __name__ == "__main__":
+            process = multiprocessing.get_context(sys.argv[1]).Process(target=child)
+            process.start()
+            process.join()
+        """,
+        start_method,
+    ).finish()
+    (pid,) = [line.split()[1] for line in lines if line.startswith("child")]
+    assert [line for line in lines if re.search(WHO, line) and f"[{pid}]" in line]
+    assert status == 0

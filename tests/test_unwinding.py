@@ -1,0 +1,827 @@
+"""The main thread unwinds as it would at Ctrl-C, has time for it, and goes on with nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import signal
+import sys
+from textwrap import dedent, indent
+
+import pytest
+from wording import (
+    GRACE,
+    LINGER,
+    MAIN_THREAD,
+    ON_CTRL_C,
+    ON_SIGTERM,
+    assert_one_says,
+    own,
+    place,
+    said,
+    steps,
+)
+
+SIGTERM, SIGINT = signal.SIGTERM, signal.SIGINT
+SIGNALS = {"SIGTERM": SIGTERM, "SIGINT": SIGINT}
+KEYBOARD = {"SIGTERM": [], "SIGINT": ["KeyboardInterrupt"]}
+VERSION = sys.version_info
+
+
+def at_depth(depth, source):
+    """Return *source* so that it can stand in a program at that depth."""
+    return indent(dedent(source), "    " * depth).strip()
+
+
+# Loops
+
+SENT = ["sent 1", "sent 2", "main unwinds"]
+NURSERY = ["child unwinds", "main unwinds"]
+needs_runner = pytest.mark.skipif(VERSION < (3, 11), reason="asyncio.Runner came with 3.11")
+
+
+def needs(*modules):
+    """Skip by name what needs somebody else's loop, where that is missing."""
+    missing = [name for name in modules if not importlib.util.find_spec(name)]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+LOOPS = {
+    "asyncio.run": (SENT, ()),
+    "Runner": (SENT, needs_runner),
+    "run_until_complete": (SENT, ()),
+    "uvloop.run": (SENT, needs("uvloop")),
+    "anyio": (SENT, needs("anyio")),
+    "anyio on trio": (NURSERY, needs("anyio", "trio")),
+    "trio": (NURSERY, needs("trio")),
+}
+PARAMETERS = [pytest.param(*(name, lines), marks=marks) for name, (lines, marks) in LOOPS.items()]
+of_asyncio = [one for one in PARAMETERS if one.values[1] is SENT]
+
+
+@pytest.fixture
+def loop(scenario, tmp_path):
+    """Start a service on a loop; return it when it is ready."""
+
+    def start(runs, sigint="Python's", then="ends"):
+        worker = scenario("loops", runs, sigint, then, tmp_path / "go")
+        worker.wait_for("ready")
+        return worker
+
+    return start
+
+
+@pytest.mark.parametrize("sigint", ["Python's", "ignored", "the program's"])
+@pytest.mark.parametrize(("runs", "unwinds"), PARAMETERS)
+def test_sigterm_unwinds_the_main_task_while_the_others_live(loop, runs, unwinds, sigint):
+    """Its `finally` has the other tasks to work with; what follows the loop is not run."""
+    if "trio" in runs and sigint != "Python's":
+        pytest.skip("trio's handler of SIGINT is what unwinds it, and it does not stand here")
+    worker = loop(runs, sigint)
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    keyboard = ["BaseExceptionGroup"] * ("trio" in runs)  # around KeyboardInterrupt
+    assert sorted(lines[: len(unwinds)]) == sorted(unwinds)
+    assert steps(lines[len(unwinds) :]) == ["unwound", *keyboard, "closed"]
+    assert status == -SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("runs", "unwinds"), [one for one in PARAMETERS if one.values[0] != "run_until_complete"]
+)
+def test_ctrl_c_unwinds_it_as_without_graceexit(loop, runs, unwinds):
+    """The handlers that the loops have for it stay in place."""
+    if VERSION < (3, 11) and unwinds is SENT:
+        pytest.skip("at Ctrl-C this Python cancels every task at once")
+    worker = loop(runs)
+    worker.send(SIGINT)
+    lines, status = worker.finish()
+    assert sorted(lines[: len(unwinds)]) == sorted(unwinds)
+    # A nursery puts KeyboardInterrupt into a group, of which no process dies.
+    raised, expected = "KeyboardInterrupt", -SIGINT
+    if "trio" in runs:
+        raised, expected = "BaseExceptionGroup", 1
+    assert steps(lines[len(unwinds) :]) == ["unwound", raised, "closed"]
+    assert status == expected
+
+
+@pytest.mark.parametrize(("runs", "unwinds"), of_asyncio)
+def test_a_repeated_sigterm_does_not_cut_the_main_task(loop, tmp_path, runs, unwinds):
+    """Orchestrators and parents send two."""
+    worker = loop(runs, then="waits")
+    worker.send(SIGTERM)
+    worker.wait_for("waits")
+    for _ in range(20):
+        worker.send(SIGTERM)
+    (tmp_path / "go").touch()
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["main unwinds", "unwound", "closed"], -SIGTERM)
+
+
+@pytest.mark.parametrize(("runs", "unwinds"), of_asyncio)
+def test_a_main_task_that_fails_as_it_is_cancelled_is_logged(loop, runs, unwinds):
+    """Nobody else would say so: what leaves the loop is the exit."""
+    worker = loop(runs, then="raises")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (own(lines), status) == (["sent 1", "sent 2", "unwound", "closed"], -SIGTERM)
+    assert_one_says(lines, ON_SIGTERM)
+    assert [line for line in lines if "OSError: the broker is gone" in line]
+
+
+@pytest.mark.parametrize(("runs", "unwinds"), of_asyncio)
+def test_a_main_task_may_end_by_an_exit_of_its_own(loop, runs, unwinds):
+    """Nothing more is raised, and the process dies of the signal all the same."""
+    worker = loop(runs, then="exits")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["sent 1", "sent 2", "unwound", "closed"], -SIGTERM)
+
+
+@pytest.mark.parametrize(("runs", "unwinds"), of_asyncio)
+def test_a_loop_that_does_not_turn_is_left_by_the_exit(loop, runs, unwinds):
+    """A main task that blocks in a call would never see that it is cancelled."""
+    worker = loop(runs, then="blocks")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["main unwinds", "unwound", "closed"], -SIGTERM)
+
+
+def test_a_generator_of_the_main_task_is_closed(script):
+    """Asyncio closes those that are left, also where the task ends by SystemExit."""
+    worker = script("""
+        import asyncio, sys
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+
+        async def numbers():
+            try:
+                while True:
+                    yield 1
+            finally:
+                print("the generator is closed")
+
+        async def main():
+            global kept
+            kept = numbers()
+            await kept.__anext__()
+            try:
+                print("ready")
+                while True:
+                    await asyncio.sleep(0.01)
+            finally:
+                sys.exit(0)
+
+        asyncio.run(main())
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["the generator is closed", "closed"], -SIGTERM)
+
+
+@pytest.mark.parametrize("limit", ["linger", "grace"])
+def test_an_unwinding_that_hangs_is_bounded_and_named(script, limit):
+    """The main task waits for ever in its `finally`; the items run, and it is named."""
+    worker = script(f"""
+        import asyncio
+        import graceexit
+
+        graceexit.install({limit}=1)
+        graceexit.on_exit(lambda: print("closed"))
+
+        async def main():
+            try:
+                print("ready")
+                while True:
+                    await asyncio.sleep(0.01)
+            finally:
+                while True:
+                    await asyncio.sleep(0.01)
+
+        asyncio.run(main())
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (own(lines), status) == (["closed"], -SIGTERM)
+    assert_one_says(lines, ON_SIGTERM, MAIN_THREAD, LINGER if limit == "linger" else GRACE)
+
+
+def test_the_main_task_of_a_child_unwinds(script, start_method):
+    """`terminate()` of a service on asyncio that multiprocessing has started."""
+    lines, status = script(
+        """
+        import asyncio, multiprocessing, sys
+        import graceexit
+
+        async def main(ready):
+            graceexit.on_exit(lambda: print("closed"))
+            try:
+                ready.set()
+                while True:
+                    await asyncio.sleep(0.01)
+            finally:
+                await asyncio.sleep(0.2)
+                print("main unwinds")
+
+        def child(ready):
+            graceexit.install(linger=60)
+            asyncio.run(main(ready))
+            print("never")
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context(sys.argv[1])
+            ready = context.Event()
+            process = context.Process(target=child, args=[ready])
+            process.start()
+            ready.wait()
+            process.terminate()
+            process.join()
+            print("exit code", process.exitcode)
+        """,
+        start_method,
+    ).finish()
+    assert (lines, status) == (["main unwinds", "closed", f"exit code {-SIGTERM}"], 0)
+
+
+AFTER_A_LOOP = """
+    import asyncio, os, signal, time
+    import graceexit
+
+    graceexit.on_exit(lambda: print("closed"))
+
+    async def main():
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stop.wait()
+
+    asyncio.run(main())
+    {after}
+    os.kill(os.getpid(), signal.SIGTERM)
+    while True:
+        time.sleep(0.01)
+"""
+
+
+def test_install_brings_back_the_handler_that_a_loop_has_taken_away(script):
+    """`add_signal_handler` leaves SIG_DFL behind, whatever was there: documented."""
+    source = AFTER_A_LOOP.format(after="graceexit.install()")
+    lines, status = script(source).finish()
+    assert (steps(lines), status) == (["closed"], -SIGTERM)
+
+
+def test_a_loop_s_own_handler_of_sigterm_is_called_and_decides(script):
+    """A program that ends by itself when its handler is called has status 0, as it would."""
+    worker = script("""
+        import asyncio, signal
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+
+        async def main():
+            stop = asyncio.Event()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+            print("ready")
+            await stop.wait()
+            print("drained")
+
+        asyncio.run(main())
+        print("after the loop")
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["drained", "after the loop", "closed"], 0)
+
+
+# An unwinding that is under way
+
+
+def test_sigterm_does_not_cut_the_unwinding_of_ctrl_c(script, tmp_path):
+    """A parent that has caught KeyboardInterrupt itself sends it to its children."""
+    worker = script("""
+        import sys, time
+        from pathlib import Path
+        import graceexit
+
+        sys.excepthook = lambda kind, *_: print(kind.__name__)
+        graceexit.install(linger=60)
+        graceexit.on_exit(lambda: print("closed"))
+        try:
+            print("ready")
+            while True:
+                time.sleep(0.01)
+        finally:
+            print("unwinds")
+            while not Path("go").exists():
+                time.sleep(0.01)
+            print("drained")
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGINT)
+    worker.wait_for("unwinds")
+    for _ in range(20):
+        worker.send(SIGTERM)
+    (tmp_path / "go").touch()
+    lines, status = worker.finish()
+    assert steps(lines) == ["drained", "KeyboardInterrupt", "closed"]
+    assert status in (-SIGINT, -SIGTERM)
+
+
+LOST = {
+    "__del__": """
+        class Handle:
+            def __del__(self):
+                for _ in range(100):
+                    pass
+
+        make = Handle
+    """,
+    "a weakref callback": """
+        import weakref
+
+        class Handle:
+            pass
+
+        def finalize(_):
+            for _ in range(100):
+                pass
+
+        def make():
+            handle = Handle()
+            references[:] = [weakref.ref(handle, finalize)]
+
+        references = []
+    """,
+    "a C callback": """
+        import ctypes
+
+        @ctypes.CFUNCTYPE(None)
+        def make():
+            for _ in range(100):
+                pass
+    """,
+}
+
+
+@pytest.mark.parametrize("run", range(3))
+@pytest.mark.parametrize("what", LOST)
+def test_the_exit_is_not_lost_in_code_from_which_no_exception_gets_out(script, what, run):
+    """Python ignores it there (h5py, torch and pyarrow have such objects): it is raised again."""
+    worker = script(
+        f"""
+        import graceexit
+        {at_depth(2, LOST[what])}
+        graceexit.install(linger=60)
+        graceexit.on_exit(lambda: print("closed"))
+        print("ready")
+
+        def work():
+            while True:
+                make()
+
+        try:  # not around the loop: Python may leave that without coming to `finally`
+            work()
+        finally:
+            print("saved")
+    """
+    )
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["saved", "closed"], -SIGTERM)
+
+
+def test_what_else_is_ignored_comes_to_the_programs_own_hook(script):
+    """Nothing of others is hidden for it."""
+    worker = script("""
+        import sys, time
+        import graceexit
+
+        class Handle:
+            def __del__(self):
+                raise ValueError("of the program")
+
+        sys.unraisablehook = lambda error: print("unraisable", error.exc_value)
+        graceexit.on_exit(lambda: print("closed"))
+        try:
+            print("ready")
+            while True:
+                time.sleep(0.01)
+        finally:
+            Handle()
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["unraisable of the program", "closed"], -SIGTERM)
+
+
+# Called by another handler
+
+
+def test_called_by_another_handler_ours_notes_the_signal_and_raises_nothing(script):
+    """A framework that stands in front and calls the one that was there decides itself."""
+    worker = script("""
+        import signal, time
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed", graceexit.exiting.signum))
+        before = signal.getsignal(signal.SIGTERM)
+        asked = []
+
+        def handler(signum, frame):
+            asked.append(signum)
+            before(signum, frame)
+
+        signal.signal(signal.SIGTERM, handler)
+        print("ready")
+        while not asked:
+            for _ in range(10):
+                time.sleep(0.05)
+        print("step done")
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["step done", f"closed {SIGTERM:d}"], 0)
+
+
+# Ctrl-C is noticed
+
+NOTICED = {
+    "it dies of KeyboardInterrupt": ("pass", ["KeyboardInterrupt"], -SIGINT),
+    "the program's handler": ("signal.signal(signal.SIGINT, lambda *_: sys.exit(3))", [], 3),
+}
+
+
+@pytest.mark.parametrize("how", NOTICED)
+def test_ctrl_c_is_the_signal_that_the_exit_names(script, how):
+    """`exiting.signum`, and the log."""
+    handler, keyboard, status = NOTICED[how]
+    worker = script(f"""
+        import logging, signal, sys, time
+        import graceexit
+
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        sys.excepthook = lambda kind, *_: print(kind.__name__)
+        {handler}
+        graceexit.on_exit(lambda: print("closed", graceexit.exiting.signum))
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGINT)
+    lines, ended = worker.finish()
+    assert (own(lines), ended) == ([*keyboard, f"closed {SIGINT:d}"], status)
+    assert said(lines)
+    assert all(re.search(ON_CTRL_C, line) for line in said(lines))
+
+
+def test_grace_counts_from_ctrl_c(script):
+    """A clean-up of the main thread that hangs is left, as it is after SIGTERM."""
+    worker = script("""
+        import time
+        import graceexit
+
+        graceexit.install(grace=2)
+        graceexit.on_exit(lambda: print("closed", graceexit.exiting.signum))
+        try:
+            print("ready")
+            while True:
+                time.sleep(0.01)
+        except KeyboardInterrupt:
+            while True:
+                time.sleep(0.01)
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGINT)
+    lines, status = worker.finish()
+    assert f"closed {SIGINT:d}" in lines
+    assert status in (-SIGINT, 1)
+
+
+# To finish what is in hand
+
+HOLD = """
+    import sys, time
+    from pathlib import Path
+    import graceexit
+
+    sys.excepthook = lambda kind, *_: print(kind.__name__)
+    graceexit.install(linger=60)
+    graceexit.on_exit(lambda: print("closed"))
+
+    def step():
+        print("began")
+        while not Path("go").exists():
+            time.sleep(0.01)
+        print("done", graceexit.exiting.is_set(), graceexit.exiting.signum)
+
+    {loop}
+"""
+SHAPES = {
+    "steps": """
+        while True:
+            with graceexit.hold():
+                step()
+    """,
+    "whole": """
+        with graceexit.hold():
+            while not graceexit.exiting.is_set():
+                step()
+        print("never")
+    """,
+    "nested": """
+        with graceexit.hold():
+            with graceexit.hold():
+                step()
+            print("the outer one")
+        print("never")
+    """,
+}
+SENT_BY = {
+    "SIGTERM": [SIGTERM],
+    "SIGINT": [SIGINT],
+    "SIGTERM twice": [SIGTERM, SIGTERM],
+    "SIGINT, then SIGTERM": [SIGINT, SIGTERM],
+    "SIGTERM, then SIGINT": [SIGTERM, SIGINT],
+}
+
+
+@pytest.mark.parametrize("sent", SENT_BY)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_main_thread_finishes_what_it_has_in_hand(script, tmp_path, shape, sent):
+    """The signal is noted at once, the block ends, and then it unwinds."""
+    worker = script(HOLD.format(loop=at_depth(1, SHAPES[shape])))
+    worker.wait_for("began")
+    for signum in SENT_BY[sent]:
+        worker.send(signum)
+        worker.settle()  # each has been noted
+    (tmp_path / "go").touch()
+    lines, status = worker.finish()
+    first = SENT_BY[sent][0]
+    keyboard = ["KeyboardInterrupt"] * (first == SIGINT)
+    outer = ["the outer one"] * (shape == "nested")
+    assert steps(lines) == [f"done True {first:d}", *outer, *keyboard, "closed"]
+    assert status in {-signum for signum in SENT_BY[sent]}
+
+
+def test_ctrl_c_pressed_again_ends_the_block(script):
+    """A person who wants out is not kept."""
+    worker = script(HOLD.format(loop=at_depth(1, SHAPES["steps"])))
+    worker.wait_for("began")
+    worker.send(SIGINT)
+    worker.settle()
+    worker.send(SIGINT)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["KeyboardInterrupt", "closed"], -SIGINT)
+
+
+@pytest.mark.parametrize("limit", ["linger", "grace"])
+def test_a_block_that_does_not_end_is_cut_and_named(script, limit):
+    """By `linger` and by `grace` alone; the line says where it is."""
+    worker = script(f"""
+        import time
+        import graceexit
+
+        def step():
+            print("began")
+            while True:
+                time.sleep(0.01)
+
+        graceexit.install({limit}=1)
+        graceexit.on_exit(lambda: print("closed"))
+        with graceexit.hold():
+            step()
+    """)
+    worker.wait_for("began")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (own(lines), status) == (["closed"], -SIGTERM)
+    limit = LINGER if limit == "linger" else GRACE
+    assert_one_says(lines, ON_SIGTERM, MAIN_THREAD, place("step"), limit)
+
+
+def test_without_a_signal_a_block_changes_nothing(script):
+    """It lets through what is raised in it, also on another thread, also where nothing is there."""
+    lines, status = script("""
+        import threading
+        import graceexit
+
+        def block():
+            try:
+                with graceexit.hold():
+                    raise KeyError("through")
+            except KeyError as error:
+                print(error)
+
+        block()
+        thread = threading.Thread(target=block)
+        thread.start()
+        thread.join()
+        graceexit.on_exit(lambda: print("closed"))
+        block()
+    """).finish()
+    assert (steps(lines), status) == (["'through'"] * 3 + ["closed"], 0)
+
+
+def test_a_block_that_raises_as_a_signal_is_held_unwinds(script, tmp_path):
+    """The error of the program is not hidden by the exit, nor the exit by the error."""
+    worker = script("""
+        import sys, time
+        from pathlib import Path
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        try:
+            with graceexit.hold():
+                print("began")
+                while not Path("go").exists():
+                    time.sleep(0.01)
+                raise KeyError("in hand")
+        except BaseException as error:
+            print(type(error).__name__, repr(error.__context__))
+            raise
+    """)
+    worker.wait_for("began")
+    worker.send(SIGTERM)
+    worker.settle()
+    (tmp_path / "go").touch()
+    lines, status = worker.finish()
+    assert own(lines) == ["SystemExit KeyError('in hand')", "closed"]
+    assert status == -SIGTERM
+
+
+def test_a_block_on_another_thread_holds_nothing(script):
+    """It is for what the main thread has in hand."""
+    worker = script("""
+        import threading, time
+        import graceexit
+
+        def work():
+            with graceexit.hold():
+                print("began")
+                while True:
+                    time.sleep(0.01)
+
+        graceexit.install(linger=60)
+        graceexit.on_exit(lambda: print("closed"))
+        threading.Thread(target=work, daemon=True).start()
+        while True:
+            time.sleep(0.01)
+    """)
+    worker.wait_for("began")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["closed"], -SIGTERM)
+
+
+# Children: nothing runs beside what it closes
+
+BESIDE = """
+    import multiprocessing, os, signal, sys, time
+    from concurrent.futures import ProcessPoolExecutor
+    import graceexit
+
+    rows = []
+
+    def close():
+        before = len(rows)
+        time.sleep(0.3)
+        print("written meanwhile:", len(rows) - before)
+
+    def append_rows():
+        print("begun", os.getpid())
+        while True:
+            rows.append(1)
+            time.sleep(0.001)
+
+    def write():
+        try:
+            append_rows()
+        finally:
+            print("unwinds")
+
+    def register():
+        graceexit.on_exit(close)
+
+    def process():
+        register()
+        write()
+
+    if __name__ == "__main__":
+        method, how = sys.argv[1:]
+        context = multiprocessing.get_context(method)
+        if how == "Process":
+            child = context.Process(target=process)
+            child.start()
+            child.join()
+            print("exit code", child.exitcode)
+        elif how == "executor":
+            with ProcessPoolExecutor(1, context, register) as pool:
+                print(type(pool.submit(write).exception()).__name__)
+        else:
+            pool = context.Pool(1, register)
+            pool.apply_async(write)
+            while not pool._pool[0].exitcode:
+                time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("Process", ["unwinds", "written meanwhile: 0", f"exit code {-SIGTERM}"]),
+        ("executor", ["written meanwhile: 0", "BrokenProcessPool"]),
+    ],
+)
+def test_the_main_thread_of_a_child_does_not_go_on_beside_its_items(
+    script, start_method, how, expected
+):
+    """A Process unwinds; the worker of an executor stands still where the signal has met it."""
+    running = script(BESIDE, start_method, how)
+    pid = int(running.wait_for(re.compile("^begun")).split()[1])
+    os.kill(pid, SIGTERM)
+    assert running.finish() == (expected, 0)
+
+
+def test_the_worker_of_a_pool_does_not_go_on_beside_its_items(script, start_method):
+    """It gets the signal from `terminate()`, like the others of its pool."""
+    lines, status = script(
+        """
+        import multiprocessing, sys, time
+        import graceexit
+
+        rows = []
+
+        def close():
+            before = len(rows)
+            time.sleep(0.3)
+            print("written meanwhile:", len(rows) - before)
+
+        def write(_):
+            begun.set()
+            try:
+                while True:
+                    rows.append(1)
+                    time.sleep(0.001)
+            finally:
+                print("unwinds")
+
+        def initialize(event):
+            global begun
+            begun = event
+            graceexit.on_exit(close)
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context(sys.argv[1])
+            event = context.Event()
+            pool = context.Pool(1, initialize, [event])
+            pool.map_async(write, [0])
+            event.wait()
+            pool.terminate()
+            pool.join()
+        """,
+        start_method,
+    ).finish()
+    assert (lines, status) == (["written meanwhile: 0"], 0)
+
+
+def test_a_child_whose_unwinding_hangs_is_cut_by_linger(script, start_method):
+    """Then its items run, and it dies of the signal."""
+    lines, status = script(
+        """
+        import multiprocessing, sys, time
+        import graceexit
+
+        def child(ready):
+            graceexit.install(linger=0.5)
+            graceexit.on_exit(lambda: print("closed"))
+            while True:
+                try:
+                    ready.set()
+                    while True:
+                        time.sleep(0.01)
+                except SystemExit:
+                    print("swallowed")
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context(sys.argv[1])
+            ready = context.Event()
+            process = context.Process(target=child, args=[ready])
+            process.start()
+            ready.wait()
+            process.terminate()
+            process.join()
+            print("exit code", process.exitcode)
+        """,
+        start_method,
+    ).finish()
+    assert (own(lines), status) == (["swallowed", "closed", f"exit code {-SIGTERM}"], 0)
+    assert_one_says(lines, ON_SIGTERM, MAIN_THREAD, LINGER)
