@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MODULES = ("concurrent.futures.thread", "concurrent.futures.process")
 QUEUES = ("SimpleQueue", "Queue")  # first in, first out; gevent has some of these names too
-SHY = 0.05  # seconds for which a mark is kept from a worker that has had one
+SHY = 0.05  # seconds for which a worker that has had a mark leaves the next one to another
 
 
 class Held:
@@ -176,7 +176,7 @@ class Jobs:
     def _begin(self) -> None:
         """Note which jobs and workers there are."""
         self._later = False
-        if hasattr(self._module, "_WorkItem"):
+        if hasattr(self._module, "_WorkItem"):  # else it is being imported
             self._later = later(self._module._WorkItem, self._begins)
             self._module._WorkItem = self._later
             known = [(one(), queue) for one, queue in list(self._module._threads_queues.data.items())]
@@ -207,13 +207,13 @@ class Jobs:
 
     def take(self, mark: "Mark") -> None:
         """Be what a mark does: one for each worker, so a worker leaves a second one to another."""
-        if threading.current_thread() in self._passed and self._workers:
+        waited_for = [one for one in list(self._workers) if one not in self._passed]
+        if waited_for and threading.current_thread() not in waited_for:
+            try:
+                mark.queue.put_nowait(mark)
+            except Exception:  # it is full
+                self._unmarked.append(mark.queue)
             sleep(SHY)
-            if any(one not in self._passed for one in list(self._workers)):
-                try:
-                    mark.queue.put_nowait(mark)
-                except Exception:  # it is full
-                    self._unmarked.append(mark.queue)
         self._begins()
 
 
@@ -263,8 +263,8 @@ def closes_pools(hook: "Any") -> bool:
 
 def managers() -> "list[Any]":
     """Return references to the threads that manage the pools of processes."""
-    processes = sys.modules.get("concurrent.futures.process")
-    return list(processes._threads_wakeups.data) if processes else []
+    known = getattr(sys.modules.get(MODULES[1]), "_threads_wakeups", None)  # while it is imported
+    return list(known.data) if known is not None else []
 
 
 def workers() -> set[int]:

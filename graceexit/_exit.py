@@ -36,7 +36,15 @@ from graceexit import _signals
 from graceexit._executors import Executors, Jobs, workers
 from graceexit._items import NEVER, is_running, place, target_of
 from graceexit._latch import LOOK, Bell, Latch, start_thread
-from graceexit._report import Report, call_of, escaped, signal_name, stack_of, traceback_of
+from graceexit._report import (
+    Report,
+    call_of,
+    escaped,
+    signal_name,
+    stack_of,
+    text_of,
+    traceback_of,
+)
 from graceexit._unwinding import Unwinding, is_interrupted, stack
 
 TYPE_CHECKING = False
@@ -99,7 +107,7 @@ class Exit:
         self._has_ender = False
         self._to_end = threading.Lock()  # taken by the ender, should two be started
         self._bell = Bell()  # wakes the ender
-        self._unwinding = Unwinding(self._bell.ring)
+        self._unwinding = Unwinding(self._bell.ring, self._say_failed)
         self._jobs = Jobs(self._bell.ring)
         self._main_ended = Latch()
         self._hooks_over = Latch()  # those of others, which come before the join
@@ -183,7 +191,7 @@ class Exit:
         """Begin the exit: the main thread's code is over. To be called again does no harm."""
         if not self._main_ended.is_set():
             self._pressed = self.limits.clock()  # by Ctrl-C, perhaps
-            if sys.modules["sys"].__dict__.get("last_type") is KeyboardInterrupt:
+            if getattr(sys, "last_type", None) is KeyboardInterrupt:
                 self.notice(SIGINT)
         if self._exiting.signum is not None or in_child():
             self.limits.ask()
@@ -430,6 +438,8 @@ class Exit:
                 self._finished.set()
                 self._die(self._signum)
         self._handlers.uninstall()
+        if getattr(sys, "last_type", None) is KeyboardInterrupt:
+            die_of_ctrl_c_all_the_same()
 
     def run_before_death(self, signum: int) -> None:
         """Run the items: the main thread is about to send itself a signal that kills it."""
@@ -475,10 +485,12 @@ class Exit:
             self.end_by(signum, frame, held=False)
         elif now - self._pressed >= SAME_PRESS:
             self._pressed = NEVER
-            waits = self.phase == WAITING
-            running = self._others() if waits else self._registry._in_progress()
-            names = ", ".join(escaped(one.name) for one in running)
-            self._last_words(f"graceexit[{os.getpid()}]: Ctrl-C again: ended at once; still running: {names or 'nothing'}\n")
+            if self.phase == WAITING:
+                names = [f"thread {escaped(one.name)}{place_of(one)}" for one in self._others()]
+            else:
+                names = self._registry._running()
+            said = f"Ctrl-C again: ended at once; still running: {', '.join(names) or 'nothing'}"
+            self._last_words(f"graceexit[{os.getpid()}]: {said}\n")
             _signals.die(signum)
 
     def abandon(self) -> None:
@@ -520,6 +532,11 @@ class Exit:
 
         self._registry._say().post(WARNING, text)
 
+    def _say_failed(self, error: BaseException) -> None:
+        said = f"the main task failed: {type(error).__qualname__}: {text_of(error)}"
+        self._say_why()
+        self._registry._say().post(ERROR, said, error)
+
     def _say_error(self, error: BaseException) -> None:
         self._registry._say().post(ERROR, f"the exit itself failed:\n{traceback_of(error)}")
 
@@ -531,6 +548,14 @@ class Exit:
 
     def _flushing(self) -> float:
         return min(FLUSHING, self.limits.left() / 4)
+
+
+def die_of_ctrl_c_all_the_same() -> None:
+    """Have Python die of the KeyboardInterrupt of which an import of an item makes it forget."""
+    try:
+        exec("raise KeyboardInterrupt")  # noqa: S102
+    except KeyboardInterrupt:
+        pass
 
 
 def hide(exception: type[BaseException]) -> None:

@@ -16,6 +16,7 @@ lock of `threading`, for which a finalizer that runs inside `Thread.start` would
 
 import sys
 import threading
+from functools import partial
 from threading import TIMEOUT_MAX, Thread
 from types import FunctionType, MethodType
 
@@ -229,8 +230,8 @@ def seconds(value: object, what: str, *, zero: bool = False) -> float | None:
 
 def check(subject: "Any", stop: "Any", each_process: object) -> None:
     """Refuse what can be neither a thread nor a callback, or is given what belongs to the other."""
-    if isinstance(subject, type):
-        raise TypeError(f"expected a thread or a callback; got {subject!r}: give an instance of it")
+    if isinstance(subject, type) and (stop is not None or hasattr(subject, "is_alive")):
+        raise TypeError(f"expected a thread; got {subject!r}: give an instance of it")
     is_thread = isinstance(subject, Thread) or (
         any(
             callable(getattr(subject, verb, None)) and hasattr(subject, question)
@@ -266,7 +267,7 @@ def check_stop(stop: "Any") -> None:
     if isinstance(stop, type):
         raise TypeError(f"stop must be an instance; got {stop!r}: write {stop.__name__}()")
     if getattr(stop, "__name__", None) == "is_set":
-        raise TypeError(f"stop={stop!r} asks and does not tell: give the event itself")
+        raise TypeError(f"stop={stop!r} asks and does not tell: write event, or event.set")
     if callable(stop):
         check_call(stop, "stop")
     elif not callable(getattr(stop, "set", None)):
@@ -276,9 +277,11 @@ def check_stop(stop: "Any") -> None:
 def check_call(function: "Any", what: str) -> None:
     """Refuse what its own code shows to do nothing, or to fail, when it is called."""
     call, given = function, 0
+    if type(call) is partial:
+        call, given = call.func, None  # its arguments may be right
     if type(call) is MethodType:
-        call, given = call.__func__, 1
-    elif type(call) is not FunctionType:
+        call, given = call.__func__, given if given is None else 1
+    elif type(call) is not FunctionType and not isinstance(call, type):
         call, given = getattr(type(call), "__call__", None), 1  # noqa: B004
     if type(call) is not FunctionType:
         return
@@ -289,6 +292,8 @@ def check_call(function: "Any", what: str) -> None:
             f"{what} {function!r} is a generator function: to call it runs nothing; write a"
             " function without yield"
         )
+    if given is None:
+        return
     first = code.co_argcount + code.co_kwonlyargcount
     needed = code.co_varnames[given : code.co_argcount - len(call.__defaults__ or ())]
     more = code.co_varnames[code.co_argcount : first]

@@ -141,15 +141,12 @@ class Process:
     def _set_handlers(self, signals: "Iterable[int] | None" = None) -> None:
         """Set the handlers, as soon as that is possible: on the main thread."""
         self.registry._attend = self._set_handlers if self.exit is None else self.exit._start
-        if _signals.is_main_thread():
-            self.handlers.install(self.handlers.signals if signals is None else signals)
+        if self.handlers.install(self.handlers.signals if signals is None else signals):
             if self.grace is not None:
                 self.handlers.put_for_ctrl_c(self._on_ctrl_c)
             self._handled = True
             if self.exit is None:
                 self.registry._attend = None
-        elif signals is not None:
-            self.handlers.signals = tuple(signals)
 
     def be_first(self) -> None:
         """Be the exit function that was registered last too, for that one runs first."""
@@ -399,15 +396,15 @@ class Hold:
                 self._leave()
             self.depth += 1
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         if _signals.is_main_thread():
             self.depth -= 1
-            if self.signum is not None and not self.depth and kind is None:
+            if self.signum is not None and not self.depth:
                 self._leave()
 
     def _leave(self) -> None:
         """Unwind, as the signal would have done at once."""
-        if self.signum == _signals.SIGINT and self._process.exit._signum is None:  # type: ignore[union-attr]
+        if self.signum == _signals.SIGINT != self._process.exit._signum:  # type: ignore[union-attr]
             raise KeyboardInterrupt
         self._process.exit._unwinding._signum = self.signum  # type: ignore[union-attr,assignment]
         self._process.exit._unwinding.leave()  # type: ignore[union-attr]

@@ -250,6 +250,19 @@ class Registry:
         run = self._run
         return [] if run is None else run.in_progress()
 
+    def _running(self) -> list[str]:
+        """Return what is being run at this moment, and where it is."""
+        from graceexit._report import call_of, stack_of, subject_of
+
+        run = self._run
+        running = []
+        for item in self._in_progress() if run is not None else ():
+            ident = run._helper if item.stop is None else getattr(item.subject, "ident", None)
+            calls = stack_of(ident)
+            at = f" at {call_of(calls[-1])}" if calls else ""
+            running.append(subject_of(item.kind, item.name, item.where) + at)
+        return running
+
     def _known(self) -> "list[Item]":
         """Return the items that are waiting to be run, are being run, or were left behind."""
         return [*self._items, *self._in_progress(), *self._left]

@@ -80,17 +80,25 @@ class Handlers:
         self._layers: list[tuple[int, Layer]] = []  # in the order in which they were installed
         self._real: Callable[[int], None] | None = None  # what our raise_signal has replaced
 
-    def install(self, signals: "Iterable[int]") -> None:
-        """Go in front of the handler of each signal; one no longer wanted is given back."""
+    def install(self, signals: "Iterable[int]") -> bool:
+        """
+        Go in front of the handler of each signal; one no longer wanted is given back.
+
+        Returns:
+            Whether handlers can be set here.
+        """
         lost = {signum for signum in self.signals if signum not in tuple(signals)}
         self._give_back([one for one in self._layers if one[0] in lost])
         self.signals = tuple(signals)
-        for signum in self.signals:
-            if signum != SIGINT or is_to_be_noticed(getsignal(signum)):
-                self.put(signum, self._act)
         if self._real is None:
             self._real = signal.raise_signal
             signal.raise_signal = self._raise_signal
+        # Every one is tried, for a list's `all` would stop at the first.
+        return all([
+            self.put(signum, self._act)
+            for signum in self.signals
+            if signum != SIGINT or is_to_be_noticed(getsignal(signum))
+        ])
 
     def uninstall(self) -> None:
         """Put back every handler that is still ours, and the functions of `signal`."""
@@ -102,18 +110,28 @@ class Handlers:
             signal.raise_signal = self._real
             self._real = None
 
-    def put(self, signum: int, act: "Act") -> None:
-        """Have *act* called for *signum*, in front of what is there, unless that is to be left."""
+    def put(self, signum: int, act: "Act") -> bool:
+        """
+        Have *act* called for *signum*, in front of what is there, unless that is to be left.
+
+        Returns:
+            Whether that is possible here.
+        """
         current: Any = getsignal(signum)
         if isinstance(current, Layer) and current.act == act:
-            set_handler(signum, current)  # code in C may have replaced it
-        elif current is SIG_DFL or callable(current):
-            layer = Layer(act, current)
-            self._layers.append((signum, layer))  # first, for a handler may raise behind the next
-            if current is SIG_DFL and is_main_thread():
-                remember_default(signum)
-            if not set_handler(signum, layer):
-                forget_default(signum)
+            return set_handler(signum, current)  # code in C may have replaced it
+        if current is not SIG_DFL and not callable(current):
+            return True
+        layer = Layer(act, current)
+        self._layers.append((signum, layer))  # first, for a handler may raise behind the next
+        if current is SIG_DFL:
+            remember_default(signum)
+        if set_handler(signum, layer):
+            return True
+        if current is SIG_DFL:
+            forget_default(signum)
+        self._layers.remove((signum, layer))
+        return False
 
     def put_for_ctrl_c(self, act: "Act") -> None:
         """Have *act* called for Ctrl-C in front of Python's own handler, if that is there."""

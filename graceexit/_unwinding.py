@@ -52,9 +52,12 @@ class Unwinding:
         parked: It stays in a handler until the process is gone.
     """
 
-    def __init__(self, ring: "Callable[[], object]") -> None:
+    def __init__(
+        self, ring: "Callable[[], object]", say: "Callable[[BaseException], object]"
+    ) -> None:
         self.parked = False
         self._ring = ring  # wakes the thread that looks whether it is to be raised again
+        self._say = say  # tells of an error of the main task
         self._signum = 0
         self._error: BaseException | None = None  # what was raised
         self._at = 0.0  # when it is to be raised again; zero for not at all
@@ -121,9 +124,8 @@ class Unwinding:
             error = None if task.cancelled() else task.exception()
             if isinstance(error, (SystemExit, KeyboardInterrupt)):
                 return  # it has been raised already
-            if error is not None:
-                context = {"message": "the main task failed", "exception": error, "task": task}
-                task.get_loop().call_exception_handler(context)
+            if error is not None:  # nobody else will say so
+                self._say(error)
             self.leave()
 
         def turned() -> None:

@@ -378,8 +378,8 @@ def test_the_exit_is_not_lost_in_code_from_which_no_exception_gets_out(script, w
         {at_depth(2, LOST[what])}
         graceexit.install(linger=60)
         graceexit.on_exit(lambda: print("closed"))
-        print("ready")
         try:
+            print("ready")
             while True:
                 make()
         finally:
@@ -465,8 +465,8 @@ def test_ctrl_c_is_the_signal_that_the_exit_names(script, how):
 
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         sys.excepthook = lambda kind, *_: print(kind.__name__)
-        graceexit.on_exit(lambda: print("closed", graceexit.exiting.signum))
         {handler}
+        graceexit.on_exit(lambda: print("closed", graceexit.exiting.signum))
         print("ready")
         while True:
             time.sleep(0.01)
@@ -693,8 +693,8 @@ BESIDE = """
         print("written meanwhile:", len(rows) - before)
 
     def write():
-        print("begun", os.getpid())
         try:
+            print("begun", os.getpid())
             while True:
                 rows.append(1)
                 time.sleep(0.001)
@@ -796,9 +796,9 @@ def test_a_child_whose_unwinding_hangs_is_cut_by_linger(script, start_method):
         def child(ready):
             graceexit.install(linger=0.5)
             graceexit.on_exit(lambda: print("closed"))
-            ready.set()
             while True:
                 try:
+                    ready.set()
                     while True:
                         time.sleep(0.01)
                 except SystemExit:
