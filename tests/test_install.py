@@ -312,7 +312,9 @@ def test_a_thread_that_is_registered_after_the_main_thread_has_ended_is_stopped(
         ends,
     ).finish()
     assert (lines[0], status) == ("stopped", 0)
-    named = [line for line in said(lines) if " did not end within timeout=0.5 s after its st" in line]
+    named = [
+        line for line in said(lines) if " did not end within timeout=0.5 s after its st" in line
+    ]
     assert len(named) == len(said(lines)) == (0 if ends else 1)
 
 

@@ -64,6 +64,7 @@ class Ended:
 
 # What is refused.
 
+
 class Pool:
     """What is to be shut down, and can be closed as well."""
 
@@ -126,10 +127,20 @@ REFUSED = [
     (IDLE, {}, TypeError, "needs stop=, which tells it to end: a callable, or an object with set"),
     (IDLE, {"stop": 7}, TypeError, "stop must be a callable or have set(); got 7"),
     (IDLE, {"stop": EVENT.is_set}, TypeError, "asks and does not tell: give the event itself"),
-    (IDLE, {"stop": threading.Event}, TypeError, "stop must be an instance; got <class 'threading.Ev"),
+    (
+        IDLE,
+        {"stop": threading.Event},
+        TypeError,
+        "stop must be an instance; got <class 'threading.Ev",
+    ),
     (IDLE, {"stop": needy}, TypeError, "needs arguments (a, c): use functools.partial"),
     (IDLE, {"stop": generator}, TypeError, "is a generator function: to call it runs nothing"),
-    (IDLE, {"stop": graceexit.exiting}, TypeError, "graceexit.exiting is no stop flag: it can be se"),
+    (
+        IDLE,
+        {"stop": graceexit.exiting},
+        TypeError,
+        "graceexit.exiting is no stop flag: it can be se",
+    ),
     (IDLE, {"stop": graceexit.exiting.set}, TypeError, "graceexit.exiting is no stop flag"),
     (IDLE, {"stop": nothing, "each_process": True}, TypeError, "each_process= is for callbacks"),
     (nothing, {"stop": nothing}, TypeError, "stop= is for threads"),
@@ -869,7 +880,9 @@ def test_what_the_grace_cuts_short_or_leaves_is_said_to_be_its_doing(registry, c
     registry._say().flush(5)
     assert (outcome[1], outcome[6]) == ("not run", "grace")
     overran, left = caplog.messages
-    assert re.search(r"did not return within 0\.\d+ s, its share of grace=7 s; left behind", overran)
+    assert re.search(
+        r"did not return within 0\.\d+ s, its share of grace=7 s; left behind", overran
+    )
     assert re.search(r"callback 'left' \(\S+\) not run: grace=7 s is over$", left)
 
 

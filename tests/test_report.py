@@ -194,7 +194,9 @@ def test_what_fails_or_overruns_is_logged_with_its_place(registry, caplog):
     limit = r"'stuck' did not return within timeout=0\.05 s; left behind"
     assert re.fullmatch(rf"{head}{limit} at \S+threading\.py:\d+ in wait", overrun.getMessage())
     assert failure.levelname == "ERROR"
-    failed = r"'break_down' \(\S+test_report\.py:\d+\) failed: OSError: \[Errno 28\] the disk is full"
+    failed = (
+        r"'break_down' \(\S+test_report\.py:\d+\) failed: OSError: \[Errno 28\] the disk is full"
+    )
     assert re.fullmatch(head + failed, failure.getMessage())
 
 
@@ -366,7 +368,9 @@ def test_lines_reach_stderr_when_logging_is_stuck(capfd, stuck_logging):
     assert capfd.readouterr().err == said("first", "second")
     stuck_logging.set()
     assert log._speaking.acquire(timeout=10)  # its thread is gone, and no later test hears of it
-    assert stuck_logging.messages == [said("first").rstrip()]  # what stderr has heard is not said once more
+    assert stuck_logging.messages == [
+        said("first").rstrip()
+    ]  # what stderr has heard is not said once more
 
 
 def test_a_line_reaches_stderr_when_logging_raises(capfd, monkeypatch):
