@@ -72,8 +72,10 @@ def test_off_the_main_thread_the_hooks_are_installed_and_the_handlers_left_out(s
         """
     lines, status = script(source).finish()
     assert said(steps(lines)) == [
-        "no handler could be set, so that a signal would have run nothing: the first registration,"
-        " or install(), has to come on the main thread"
+        (
+            "no handler could be set, so that a signal would have run nothing: the first"
+            " registration, or install(), has to come on the main thread"
+        )
     ]
     assert [line for line in lines if not re.match(WHY, line)] == ["ready", "closed"]
     assert status == 0

@@ -297,7 +297,7 @@ def test_a_line_that_cannot_even_be_said_carefully_is_owned_up_to(capfd):
 
 def logger_with(*handlers, parent=None):
     """Return a logger with these handlers, below *parent* or on its own."""
-    logger = logging.Logger("a test's")
+    logger = logging.Logger("a test's")  # noqa: LOG001  (the process forgets it)
     logger.handlers, logger.parent = list(handlers), parent
     return logger
 
