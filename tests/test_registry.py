@@ -69,6 +69,7 @@ class Pool:
     """What is to be shut down, and can be closed as well."""
 
     def __repr__(self):
+        """Say what the message has."""
         return "a pool"
 
     def close(self):
@@ -82,6 +83,7 @@ class Closable:
     """What is to be closed."""
 
     def __repr__(self):
+        """Say what the message has."""
         return "a connection"
 
     def close(self):
@@ -114,10 +116,13 @@ IDLE = threading.Thread(name="idle")
 REFUSED = [
     (7, {}, TypeError, "expected a thread or a callback; got 7"),
     (None, {}, TypeError, "expected a thread or a callback; got None: write on_exit(f), not on_ex"),
-    (int, {}, TypeError, "got <class 'int'>: give an instance of it"),
+    (threading.Thread, {}, TypeError, "got <class 'threading.Thread'>: give an instance of it"),
+    (Ended, {"stop": nothing}, TypeError, "Ended'>: give an instance of it"),
+    (int, {"stop": nothing}, TypeError, "expected a thread; got <class 'int'>: give an instance"),
     (Pool(), {}, TypeError, "got a pool: write on_exit(x.shutdown)"),
     (Closable(), {}, TypeError, "got a connection: write on_exit(x.close)"),
     (generator, {}, TypeError, "is a generator function: to call it runs nothing; write a functio"),
+    (functools.partial(generator), {}, TypeError, "is a generator function: to call it runs noth"),
     (async_generator, {}, TypeError, "is a generator function: to call it runs nothing"),
     (needy, {}, TypeError, "needs arguments (a, c): use functools.partial, or a method of an inst"),
     (Needy(), {}, TypeError, "needs arguments (a, c): use functools.partial"),
@@ -126,7 +131,7 @@ REFUSED = [
     (functools.wraps(nothing)(needy), {}, TypeError, "needs arguments (a, c)"),
     (IDLE, {}, TypeError, "needs stop=, which tells it to end: a callable, or an object with set"),
     (IDLE, {"stop": 7}, TypeError, "stop must be a callable or have set(); got 7"),
-    (IDLE, {"stop": EVENT.is_set}, TypeError, "asks and does not tell: give the event itself"),
+    (IDLE, {"stop": EVENT.is_set}, TypeError, "asks and does not tell: write event, or event.set"),
     (
         IDLE,
         {"stop": threading.Event},
@@ -191,6 +196,7 @@ def takes_what_has_a_default(a=1, *, b=2):
     "callback",
     [
         functools.partial(needy, 1, c=2),
+        Closable,  # a class may be what is meant, unless it is one of threads
         wraps_one_with_arguments,
         Pool().close,
         mock.Mock(),
@@ -666,7 +672,7 @@ def test_items_that_register_items_without_an_end_do_not_keep_the_run_from_endin
 
     def register():
         calls.append(len(registry))
-        registry.register(lambda: register())
+        registry.register(functools.partial(register))  # another subject each time
 
     registry.register(nothing, order=1)
     registry.register(register)
@@ -792,7 +798,7 @@ def test_a_stop_that_dawdles_and_then_raises_fails_its_thread(registry):
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="a join marks nothing there")
 def test_a_thread_that_a_join_has_marked_as_stopped_is_waited_for(registry):
-    """An exception that leaves `join` does that to a thread which goes on (python/cpython#90882)."""
+    """An exception that leaves `join` does that to one that goes on (python/cpython#90882)."""
     flag = threading.Event()
     thread = threading.Thread(target=lambda: flag.wait() and time.sleep(0.2))
     thread.start()
@@ -821,8 +827,8 @@ def test_what_a_callback_returns_is_awaited(registry):
     """A coroutine, anything awaitable, and a Future of `concurrent.futures`, with its error."""
     awaited = []
 
-    async def coroutine():
-        awaited.append("coroutine")
+    async def coroutine(what):
+        awaited.append(what)
 
     broken = concurrent.futures.Future()
     broken.set_exception(OSError("no pool"))
@@ -830,7 +836,7 @@ def test_what_a_callback_returns_is_awaited(registry):
     registry.register(lambda: pending, name="pending", timeout=0.1)
     registry.register(lambda: broken, name="broken")
     registry.register(lambda: Awaitable(awaited), name="awaitable")
-    registry.register(lambda: coroutine(), name="coroutine")
+    registry.register(lambda: coroutine("coroutine"), name="coroutine")
     report = registry.run()
     pending.set_result(None)
     assert awaited == ["coroutine", "awaitable"]
@@ -880,7 +886,9 @@ def test_what_the_grace_cuts_short_or_leaves_is_said_to_be_its_doing(registry, c
     registry._say().flush(5)
     assert (outcome[1], outcome[6]) == ("not run", "grace")
     overran, left = caplog.messages
-    assert re.search(r"did not return within 0\.\d+ s, its share of grace=7 s; left behind", overran)
+    assert re.search(
+        r"did not return within 0\.\d+ s, its share of grace=7 s; left behind", overran
+    )
     assert re.search(r"callback 'left' \(\S+\) not run: grace=7 s is over$", left)
 
 
@@ -1032,6 +1040,7 @@ def test_an_item_is_named_by_its_name_its_thread_or_its_function(registry):
             registry.register(functools.partial(functools.partial(nothing))),
             registry.register(Ended().is_alive),
             registry.register([].clear),
+            registry.register(int),
             registry.register(named, stop=nothing),
             registry.register(threading.Thread(target=nothing, name="t"), stop=nothing),
             registry.register(IDLE, stop=nothing),
@@ -1043,6 +1052,7 @@ def test_an_item_is_named_by_its_name_its_thread_or_its_function(registry):
         ("nothing", "callback", line(nothing)),
         ("Ended.is_alive", "callback", line(Ended.is_alive)),
         ("list.clear", "callback", ""),
+        ("int", "callback", ""),
         ("flusher", "thread", line(Named.run)),
         ("t", "thread", line(nothing)),
         ("idle", "thread", ""),
