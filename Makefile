@@ -15,8 +15,9 @@ export INTERFACE GRANIAN
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags)')
 $(if $(VERSION),,$(error $(PYTHON) is not a Python that runs; say which: make PYTHON=python3.13))
 VENV    ?= .venv-$(VERSION)
-# Granian and gevent have nothing for a free-threaded 3.13: their tests are skipped by name there.
-GROUPS  := $(if $(filter 3.13.%t,$(VERSION)),broker pure-servers,servers loops)
+# Granian and gevent have nothing for a free-threaded 3.13, and their tests are skipped by name there.
+TESTED  := $(if $(filter 3.13.%t,$(VERSION)),--group broker --group pure-servers \
+	--only-binary hypothesis,--group servers --group loops)
 SERVERS := .venv-servers-$(VERSION)
 DEMO    := .venv-demo$(if $(GRANIAN),-$(GRANIAN))
 STAMP   := .made-by-$(VERSION)
@@ -121,7 +122,7 @@ clean: ## remove whatever these targets have made
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/$(STAMP): pyproject.toml $(WHEEL)
-	$(call venv,--group test $(GROUPS:%=--group %) $(or $(WHEEL),--editable .))
+	$(call venv,--group test $(TESTED) $(or $(WHEEL),--editable .))
 
 $(SERVERS)/$(STAMP): pyproject.toml
 	$(call venv,--group test --group every-server --editable .)
