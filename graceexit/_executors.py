@@ -130,7 +130,8 @@ class Executors:
                 free.append(one.hook)
                 hooks[:] = [one.hook if hook is one else hook for hook in hooks]
         if self._over is not None:
-            hooks[:] = [hook for hook in hooks if hook is not self._over]
+            if not getattr(threading, "_SHUTTING_DOWN", False):  # or one would be called again
+                hooks[:] = [hook for hook in hooks if hook is not self._over]
             self._over = None
         if self._real is not None and threading._register_atexit == self._register_atexit:  # type: ignore[attr-defined]
             threading._register_atexit = self._real  # type: ignore[attr-defined]

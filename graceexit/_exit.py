@@ -147,7 +147,7 @@ class Exit:
         if not (self._main_ended.is_set() or is_shutting_down(frame)):
             if first and not held:
                 self._unwinding.begin(signum, frame, getsignal(SIGINT))
-        elif not has_ender and self.phase != RUNNING:  # nobody else makes this thread leave the join
+        elif not has_ender and is_in_join(frame):  # nobody else makes this thread leave it
             hide(Leave)
             self.phase = LEAVING
             self.leave(signum, frame, None)
@@ -206,9 +206,9 @@ class Exit:
         if self._registry or self._registry._left or self._signum is not None:
             take_out_of_the_join(self._registry, self._taken_out)
             self._be_first()
-            if self._start() and not self._over.is_set():
+            if self._start() and self._start_waiter():
                 self._executors.hold(self.end_of_hooks)
-            else:
+            elif not self._has_ender or self._over.is_set():
                 self._hooks_over.set()
         else:
             self._hooks_over.set()
@@ -216,11 +216,17 @@ class Exit:
         self._bell.ring()
         if not self._has_ender:
             self._run_here(before_the_join=True)
-        elif not self._waiter.is_alive() and not self._over.is_set():
+        elif not self._start_waiter():
+            self._be_first()
+
+    def _start_waiter(self) -> bool:
+        """Start the thread that Python joins; return whether there is one."""
+        if not self._waiter.is_alive() and not self._over.is_set():
             try:
                 self._waiter.start()
             except RuntimeError:  # no thread can be started, or it is over
-                self._be_first()
+                return False
+        return self._waiter.is_alive()
 
     def end_of_hooks(self) -> None:
         """Note that the hooks of others have run."""
@@ -350,6 +356,7 @@ class Exit:
 
     def _finish(self) -> None:
         """End what is left to end, once the items have been run."""
+        self._hooks_over.set()  # nobody waits for them any more, and what tells of it is taken out
         self._close()
         self._flush()
         if self._signum is not None and (in_child() or not self._main_ended.is_set()):
@@ -493,7 +500,7 @@ class Exit:
             if self.phase == WAITING:
                 names = [f"thread {escaped(one.name)}{place_of(one)}" for one in self._others()]
             else:
-                names = self._registry._running()
+                names = self._registry._running(frame)
             said = f"Ctrl-C again: ended at once; still running: {', '.join(names) or 'nothing'}"
             self._last_words(f"graceexit[{os.getpid()}]: {said}\n")
             _signals.die(signum)
@@ -640,9 +647,15 @@ def is_shutting_down(frame: "FrameType | None") -> bool:
     return ours is not None and any(one.f_code is ours for one in stack(frame))
 
 
+def is_in_join(frame: "FrameType | None") -> bool:
+    """Return whether *frame* itself waits for the other threads."""
+    return (
+        frame is not None
+        and frame.f_code.co_name == "_shutdown"
+        and frame.f_globals is vars(threading)
+    )
+
+
 def is_joining(frame: "FrameType | None") -> bool:
     """Return whether *frame* belongs to Python's end: to its join, or to the hook of another."""
-    return any(
-        one.f_code.co_name == "_shutdown" and one.f_globals is vars(threading)
-        for one in stack(frame)
-    )
+    return any(is_in_join(one) for one in stack(frame))

@@ -16,6 +16,7 @@ from graceexit._items import COROUTINE, NEVER, Item
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
     from typing import Any, TypeVar, overload
 
     from typing_extensions import Self
@@ -256,15 +257,15 @@ class Registry:
         run = self._run
         return [] if run is None else run.in_progress()
 
-    def _running(self) -> list[str]:
-        """Return what is being run at this moment, and where it is."""
-        from graceexit._report import call_of, stack_of, subject_of
+    def _running(self, frame: "FrameType | None") -> list[str]:
+        """Return what is being run at this moment, and where it is, in *frame* if that is here."""
+        from graceexit._report import call_of, calls_to, stack_of, subject_of
 
         run = self._run
         running = []
         for item in self._in_progress() if run is not None else ():
             ident = run._helper if item.stop is None else getattr(item.subject, "ident", None)
-            calls = stack_of(ident)
+            calls = calls_to(frame) if ident == _thread.get_ident() else stack_of(ident)
             at = f" at {call_of(calls[-1])}" if calls else ""
             running.append(subject_of(item.kind, item.name, item.where) + at)
         return running
