@@ -51,7 +51,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
-    from typing import Any
 
     from graceexit._items import Outcome
     from graceexit._limits import Limits
@@ -84,7 +83,7 @@ class Leave(BaseException):
 class Exit:
     """The end of one process, from the first sign of it; a forked child has another one."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  (it is made at one place)
         self,
         registry: "Registry",
         exiting: Latch,
@@ -119,7 +118,8 @@ class Exit:
         self._cut: list[threading.Thread] = []  # who goes on though its time is over
         self._taken_out: set[int] = set()  # ids of threads that Python does not join at its end
         self._waiter = threading.Thread(target=self._accompany, name="graceexit", daemon=False)
-        self._waiter.graceexit = True  # type: ignore[attr-defined]  # another copy's does not wait for it
+        # By which another copy of the package knows it, and does not wait for it.
+        self._waiter.graceexit = True  # type: ignore[attr-defined]
 
     # SERVING: the handlers. They run on the main thread, between any two instructions of it.
 
@@ -151,6 +151,12 @@ class Exit:
             hide(Leave)
             self.phase = LEAVING
             self.leave(signum, frame, None)
+
+    def leave_by(self, signum: int) -> None:
+        """Unwind the main thread now, which had something in hand when *signum* came."""
+        if signum == SIGINT != self._signum:
+            raise KeyboardInterrupt
+        self._unwinding.leave(signum)
 
     def press(self, signum: int, *, held: bool) -> None:
         """Note Ctrl-C where Python's own handler goes on to raise KeyboardInterrupt."""
@@ -306,7 +312,8 @@ class Exit:
         while (threads := rest()) and (left := self._patience()) > 0:
             if self._answer:
                 self._answer = False
-                self._say_waiting(threads, f"Ctrl-C: waiting {left:.1f} s more for", "press again to end now")
+                what = f"Ctrl-C: waiting {left:.1f} s more for"
+                self._say_waiting(threads, what, "press again to end now")
             elif left == NEVER and self.limits.clock() >= warn_at:
                 warn_at = NEVER
                 self._say_waiting(threads, "waiting for", REMEDIES)
@@ -314,10 +321,10 @@ class Exit:
             if due is not None and due <= 0:
                 _signals.interrupt_main(_signals.SIGURG)
                 due = LOOKS
-            if not self._bell.wait(min(left, LOOK, NEVER if due is None else due)):
-                if self._main_ended.is_set():
-                    # A signal that another thread has taken does not wake a thread that joins.
-                    _signals.interrupt_main(_signals.SIGURG)
+            woken = self._bell.wait(min(left, LOOK, NEVER if due is None else due))
+            if not woken and self._main_ended.is_set():
+                # A signal that another thread has taken does not wake a thread that joins.
+                _signals.interrupt_main(_signals.SIGURG)
         # Each is named once.
         threads = [] if self._unwinding.parked else [one for one in threads if one not in self._cut]
         if threads:
@@ -634,9 +641,9 @@ def in_child() -> bool:
 
 
 def is_called_by_multiprocessing(frame: "FrameType") -> bool:
-    """Return whether a child of multiprocessing goes on after this call, which *frame* belongs to."""
+    """Return whether a child of multiprocessing goes on after this call, to which *frame* leads."""
     caller = ("multiprocessing.process", "_bootstrap")
-    return any((one.f_globals.get("__name__"), one.f_code.co_name) == caller for one in stack(frame))
+    return caller in {(one.f_globals.get("__name__"), one.f_code.co_name) for one in stack(frame)}
 
 
 def is_shutting_down(frame: "FrameType | None") -> bool:
