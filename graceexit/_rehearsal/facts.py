@@ -1,0 +1,66 @@
+"""What was seen in a rehearsal, before anybody draws conclusions."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graceexit._rehearsal.clients import Request
+    from graceexit._rehearsal.processes import Process
+    from graceexit._rehearsal.reports import Reports
+    from graceexit._rehearsal.stacks import Stacks
+
+ONE = 0.995  # what is not less than that is said with two digits
+# Signals that nobody dies of who ends as planned.
+CRASHES = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
+
+
+@dataclass
+class Strike:
+    """A signal that the rehearsal has sent."""
+
+    time: float
+    signal: str
+    pids: list[int]
+
+
+@dataclass
+class Facts:
+    """
+    What was seen; times are Unix time.
+
+    Attributes:
+        stacks: What the processes have told that had to be killed.
+        attitudes: Whether they ignore or block the signal.
+    """
+
+    command: list[str]
+    to: str
+    within: float
+    strikes: list[Strike]
+    ended: float
+    processes: list[Process]
+    reports: Reports
+    requests: list[Request] | None = None
+    stacks: dict[int, Stacks] = field(default_factory=dict)
+    attitudes: dict[int, str] = field(default_factory=dict)
+
+
+def seconds(value: float) -> str:
+    """Return a number of seconds as one says it."""
+    return f"{value:.3g} s" if 0 < value < ONE else f"{value:.2f} s".replace(".00 s", " s")
+
+
+def signal_name(signum: int) -> str:
+    """Return the name of a signal."""
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
+
+
+def status(value: int) -> str:
+    """Return how a process has ended."""
+    return signal_name(-value) if value < 0 else f"status {value}"
