@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from graceexit._rehearsal.reports import Reports
     from graceexit._rehearsal.stacks import Stacks
 
-ONE = 0.995  # what is not less than that is said with two digits
 # Signals that nobody dies of who ends as planned.
 CRASHES = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
 
@@ -50,7 +49,7 @@ class Facts:
 
 def seconds(value: float) -> str:
     """Return a number of seconds as one says it."""
-    return f"{value:.3g} s" if 0 < value < ONE else f"{value:.2f} s".replace(".00 s", " s")
+    return f"{value:.0f} s" if value == int(value) and value else f"{value:.2f} s"
 
 
 def signal_name(signum: int) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from graceexit._rehearsal.facts import seconds, signal_name
-from graceexit._rehearsal.stacks import Stacks, Thread, keepers
+from graceexit._rehearsal.stacks import Stacks, Thread, keepers, short
 
 if TYPE_CHECKING:
     from graceexit._rehearsal.clients import Counts
@@ -25,56 +25,91 @@ class Loss:
     more: list[str] = field(default_factory=list)
 
 
-def of_report(report: Report, process: Process) -> list[Loss]:
-    """Return what one process has reported: items that are not done, and what was cut off."""
-    lost = [_lost_item(one, process.pid) for one in report.results if one.outcome != "done"]
-    return lost + [_cut_off(one, process.pid) for one in report.cut_off]
+def of_reports(reports: list[Report]) -> list[Loss]:
+    """Return the items that are not done, and who was cut off; once, if alike in several."""
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for report in reports:
+        told = [_lost_item(one) for one in report.results if one.outcome != "done"]
+        for what, *more in told + [_cut_off(one) for one in report.cut_off]:
+            alike.setdefault((what, *more), []).append(report.pid)
+    return [
+        Loss(f"process {_listed(pids)}: {what}", list(more))
+        for (what, *more), pids in alike.items()
+    ]
 
 
 def of_requests(counts: Counts) -> Loss:
+    """Return the requests that were in flight at the signal and were lost."""
     was = "request was" if counts.lost == 1 else "requests were"
     why = "; ".join(counts.errors[:3])
     return Loss(f"{counts.lost} {was} sent before the signal and not answered: {why}")
 
 
 def of_crash(process: Process) -> Loss:
-    who = f"process {process.pid} {process.name}"
+    """Return a process that neither ended by itself nor was killed by the rehearsal."""
+    who = f"process {process.pid} {process.short}"
     how = signal_name(-(process.status or 0))
     if how == "SIGKILL":
         return Loss(f"{who} was killed by SIGKILL, not by the rehearsal: a limit of its server?")
     return Loss(f"{who} died of {how}")
 
 
-def of_killed(process: Process, facts: Facts) -> Loss:
-    """Say what has kept a process alive, and what to write."""
-    whom = f"process {process.pid} {process.name}"
-    loss = Loss(f"{whom} had to be killed after {seconds(facts.within)}")
+def of_killed(processes: list[Process], facts: Facts) -> list[Loss]:
+    """
+    Return the processes that did not end, with what has kept each and what to write.
+
+    Those come first that kept the others: a parent waits for its children. What several workers
+    say alike is said once.
+    """
+    killed = {one.pid: one for one in processes if one.killed}
+    wanted = [one for one in killed.values() if not (one.is_helper and one.parent in killed)]
+    parents = {one.parent for one in wanted}
+    alike: dict[tuple[str, ...], list[Process]] = {}
+    for one in wanted:
+        if one.pid not in parents:
+            alike.setdefault(tuple(_kept(one, facts)), []).append(one)
+    lost = []
+    for more, group in alike.items():
+        who = _listed([one.pid for one in group], group[0].short)
+        what = f"process {who} had to be killed after {seconds(facts.within)}"
+        lost.append(Loss(what, list(more)))
+    for one in wanted:
+        if one.pid in parents:
+            children = [str(each.pid) for each in wanted if each.parent == one.pid]
+            who = f"process {one.pid} {one.short}"
+            what = f"{who} was still there with what it has started, {', '.join(children)}"
+            lost.append(Loss(what, _kept(one, facts, waits=True)))
+    return lost
+
+
+def _kept(process: Process, facts: Facts, *, waits: bool = False) -> list[str]:
+    """Return what has kept a process alive; of one that waits for others only what is its own."""
     stacks = facts.stacks.get(process.pid, Stacks(untold="it was not asked"))
-    attitude = facts.attitudes.get(process.pid)
-    if attitude:
-        loss.more.append(attitude)
-    if not stacks.threads:
-        loss.more.append(f"Its stacks are not known: {stacks.untold}.")
-    kept = keepers(stacks)
-    for thread in kept:
-        loss.more.append(_kept_by(thread))
-        loss.more += [f"    {frame}" for frame in _shown(thread)]
-        if not thread.main:
-            loss.more += remedy(thread)
-    if stacks.threads and not stacks.named:
-        loss.more.append("The names of its threads are not known: its main thread runs no Python.")
-    return loss
+    threads = keepers(stacks)
+    if waits:
+        threads = [one for one in threads if not one.main and not one.is_library]
+    lines = []
+    if attitude := facts.attitudes.get(process.pid):
+        lines.append(attitude)
+    if not stacks.threads and not waits:
+        lines.append(f"Where it hangs is not known: {stacks.untold}.")
+    for thread in threads:
+        lines.append(_kept_by(thread))
+        lines += [f"    {frame}" for frame in _shown(thread)]
+        lines += [] if thread.main else remedy(thread)
+    if len(stacks.threads) > 1 and not stacks.named and not waits:
+        lines.append("The names of its threads are not known: its main thread runs no Python code.")
+    return lines
 
 
 def remedy(thread: Thread) -> list[str]:
     """Return the line to write for a thread that keeps its process alive."""
-    own = [one for one in thread.frames if not one.is_library]
     if any("concurrent/futures/" in frame.file for frame in thread.frames):
         return [
             "It is a worker of an executor. Tell its job to end, before threads are waited for:",
             "    graceexit.on_exit(tell, order=-1)   # tell: the function that ends the job",
         ]
-    if (thread.where is not None and not thread.where.is_library) or (thread.where is None and own):
+    if not thread.is_library:
         return [
             "Write where the thread is made:",
             "    graceexit.register(thread, stop=flag, timeout=5)   # flag: what tells it to stop",
@@ -87,43 +122,44 @@ def remedy(thread: Thread) -> list[str]:
     ]
 
 
-def _lost_item(result: Result, pid: int) -> Loss:
-    place = f" ({result.where})" if result.where else ""
-    subject = f"process {pid}: {result.kind} {result.name!r}{place}"
+def _listed(pids: list[int], name: str = "") -> str:
+    """Return the first process, and in brackets those of which the same is to be said."""
+    first = f"{pids[0]} {name}".rstrip()
+    return f"{first} (and {', '.join(map(str, pids[1:]))})" if pids[1:] else first
+
+
+def _lost_item(result: Result) -> list[str]:
+    """Return the sentence about an item, and the lines that say more."""
+    place = f" ({short(result.where)})" if result.where else ""
+    subject = f"{result.kind} {result.name!r}{place}"
+    over = {"grace": "the grace was over", "timeout": "its timeout was over"}.get(result.limit, "")
+    stack = [f"    {line}" for line in result.stack[:FRAMES]]
     if result.outcome == "failed":
-        return Loss(
-            f"{subject} failed: {result.error or 'nobody said how'}", result.stack[-FRAMES:]
-        )
+        return [f"{subject} failed: {result.error or 'nobody said how'}", *stack]
     if result.outcome == "overran":
-        limit = {"grace": "the grace was over", "timeout": "its timeout was over"}
-        why = limit.get(result.limit, "its time was over")
-        at = f"; it hangs at {result.stack[-1]}" if result.stack else ""
-        rest = result.stack[-FRAMES:-1][::-1]
-        return Loss(
-            f"{subject} was left behind after {seconds(result.seconds)}, as {why}{at}",
-            [f"called by {line}" for line in rest],
-        )
-    why = ": the grace was over" if result.limit == "grace" else ""
-    return Loss(f"{subject} was {result.outcome}{why}")
+        why = f" when {over}" if over else ""
+        return [f"{subject} was left behind{why}", *(["It hangs at", *stack] if stack else [])]
+    return [f"{subject} was {result.outcome}{f': {over}' if over else ''}"]
 
 
-def _cut_off(cut: CutOff, pid: int) -> Loss:
+def _cut_off(cut: CutOff) -> list[str]:
+    """Return the same about somebody who was not waited for any longer."""
     at = f" at {cut.where}" if cut.where else ""
-    limit = f", as {cut.limit} was over" if cut.limit else ""
+    limit = f" when {cut.limit} was over" if cut.limit else ""
     who = "the main thread" if cut.kind == "main thread" else f"{cut.kind} {cut.name!r}"
-    return Loss(f"process {pid}: {who} was cut off{at} after {seconds(cut.seconds)}{limit}")
+    return [f"{who} was cut off{at}{limit}"]
 
 
 def _kept_by(thread: Thread) -> str:
     if thread.main:
         return "Its main thread has not ended. It is at"
     name = f"thread {thread.name!r}" if thread.name else "a thread"
-    kind = " (not a daemon)" if thread.daemon is False else ""
+    kind = ", which is not a daemon" if thread.daemon is False else ""
     runs = ""
     if thread.target:
-        place = str(thread.where).partition(" in ")[0] if thread.where else ""
-        runs = f", which runs {thread.target}" + (f" ({place})" if place else "")
-    return f"It is kept alive by {name}{kind}{runs}. It is at"
+        place = f" ({thread.where.place})" if thread.where else ""
+        runs = f" It runs {thread.target}{place}."
+    return f"It is kept alive by {name}{kind}.{runs} It is at"
 
 
 def _shown(thread: Thread) -> list[str]:

@@ -30,6 +30,8 @@ PROC = Path("/proc")
 SET_CHILD_SUBREAPER = 36  # prctl(2)
 GET_INFO = 0xC040FF0B  # PIDFD_GET_INFO, ioctl(2), for the 64 bytes of its first version
 INFO_EXIT = 1 << 3
+HELPERS = ("resource tracker", "fork server")
+CHILD = "spawned child"
 YOUNG = 0.5  # seconds in which a process may still become another program
 
 
@@ -60,6 +62,16 @@ class Process:
     def name(self) -> str:
         """The command line as a person would say it."""
         return name_of(self.argv)
+
+    @property
+    def short(self) -> str:
+        """The same without its arguments."""
+        return self.name if self.name in (*HELPERS, CHILD) else self.name.partition(" ")[0]
+
+    @property
+    def is_helper(self) -> bool:
+        """Whether it serves multiprocessing alone, and ends when its parent has ended."""
+        return self.name in HELPERS
 
 
 class Processes:
@@ -124,7 +136,7 @@ class Processes:
         """Return those that have no children and do not only serve multiprocessing itself."""
         parents = {one.parent for one in self.alive}
         leaves = [one for one in self.alive[1:] if one.pid not in parents]
-        return [one for one in leaves if not one.name.startswith("multiprocessing ")]
+        return [one for one in leaves if not one.is_helper]
 
     def kill(self) -> None:
         """Kill whatever there is, until there is nothing."""
@@ -289,11 +301,10 @@ def name_of(argv: list[str]) -> str:
         if rest[:1] == ["-m"]:
             words = rest[1:]
         elif rest[:1] == ["-c"]:
-            told = ("resource_tracker", "forkserver", "spawn")
-            found = [one for one in told if f"multiprocessing.{one}" in "".join(rest[1:2])]
-            words = [f"multiprocessing {found[0]}"] if found else words
-            if found == ["spawn"]:
-                words = ["python: child of multiprocessing"]
+            code = "".join(rest[1:2])
+            of = {"resource_tracker": HELPERS[0], "forkserver": HELPERS[1], "spawn": CHILD}
+            found = [name for module, name in of.items() if f"multiprocessing.{module}" in code]
+            words = found[:1] or words
         elif rest:
             words = [Path(rest[0]).name, *rest[1:]]
     name = words[0] if len(words) == 1 else shlex.join(words)

@@ -160,14 +160,19 @@ class Rehearsal:
         main = self._processes.main
         if main.ended is None:
             return
-        if self._processes.alive:
-            raise CannotBeginError(
-                "its main process ended and left others behind; start it in the foreground"
-            )
+        until = time.monotonic() + REST
+        while self._processes.alive and time.monotonic() < until:
+            self._processes.look(TICK)
+        left = [one for one in self._processes.alive if not one.is_helper]
+        self._processes.kill()
         self._screen.finish(REST)
         self._processes.close()
-        how = "" if main.status is None else f", {status(main.status)}"
-        raise CannotBeginError(f"it ended before it was ready{how}")
+        how = "" if main.status is None else f" ({status(main.status)})"
+        if left:
+            raise CannotBeginError(
+                f"its main process ended{how} and left others behind; start it in the foreground"
+            )
+        raise CannotBeginError(f"it ended{how} before it was ready")
 
     def _targets(self) -> list[Process]:
         """Return who gets the signal; all of the group stand for the group."""

@@ -43,8 +43,13 @@ class Frame:
         """Whether the code is Python's own, or of an installed package."""
         return is_library(self.file)
 
+    @property
+    def place(self) -> str:
+        """The file and the line."""
+        return f"{short(self.file)}:{self.line}"
+
     def __str__(self) -> str:
-        return f"{short(self.file)}:{self.line} in {self.function}"
+        return f"{self.place} in {self.function}"
 
 
 @dataclass
@@ -68,6 +73,18 @@ class Thread:
     target: str = ""
     where: Frame | None = None
     frames: list[Frame] = field(default_factory=list)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is graceexit's own, which waits as the interpreter would."""
+        return self.where is not None and Path(self.where.file).parent.name == "graceexit"
+
+    @property
+    def is_library(self) -> bool:
+        """Whether it runs a function of a library; else somebody has made it who can stop it."""
+        if self.where is not None:
+            return self.where.is_library
+        return all(frame.is_library for frame in self.frames)
 
     @property
     def is_joining(self) -> bool:
@@ -175,7 +192,7 @@ def add_names(stacks: Stacks, text: str) -> None:
                     thread.ident
                 ]
                 thread.where = Frame(file, line, thread.target) if file else None
-        stacks.named = bool(known)
+        stacks.named = True
     except (ValueError, SyntaxError, TypeError, LookupError):
         pass  # of another version, or cut short
 
@@ -183,7 +200,7 @@ def add_names(stacks: Stacks, text: str) -> None:
 def keepers(stacks: Stacks) -> list[Thread]:
     """Return the threads that keep a process alive, as far as one can tell."""
     main = [one for one in stacks.threads if one.main]
-    others = [one for one in stacks.threads if not one.main and one.daemon is not True]
+    others = [one for one in stacks.threads if not one.main and not one.is_ours]
     if stacks.named:
         others = [one for one in others if one.daemon is False]
     if any(one.is_joining for one in main):

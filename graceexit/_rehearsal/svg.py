@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 WIDTH = 860
 EDGE = 20
 LINE = 22
-LABELS = 260
-NOTES = 190
+LABELS = 225
+NOTES = 222
 CHARACTER = 6.7  # the width of one, in the font's size of 12
 BARS = WIDTH - 2 * EDGE - LABELS - NOTES
 

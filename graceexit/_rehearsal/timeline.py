@@ -60,28 +60,33 @@ class Timeline:
         """The last line."""
         if not self.losses:
             return "Nothing was lost."
-        return "1 thing was lost." if len(self.losses) == 1 else f"{len(self.losses)} were lost."
+        return (
+            "1 thing was lost."
+            if len(self.losses) == 1
+            else f"{len(self.losses)} things were lost."
+        )
 
 
 def timeline(facts: Facts) -> Timeline:
     """Return what the facts come to."""
     zero = facts.strikes[0].time
     there = [one for one in facts.processes if one.ended is None or one.ended >= zero]
+    ordered = _in_order(there)
+    reports = [facts.reports.of[one.pid] for one, _ in ordered if one.pid in facts.reports.of]
     rows: list[Row] = []
     lost: list[Loss] = []
-    for process, depth in _in_order(there):
+    for process, depth in ordered:
         report = facts.reports.of.get(process.pid)
         rows.append(_process_row(process, depth, zero, report, facts))
         if report is not None:
             rows += _report_rows(report, depth + 1, zero)
-            lost += losses.of_report(report, process)
+    lost += losses.of_reports(reports)
     counts = None if facts.requests is None else count(facts.requests, zero)
     if counts is not None and counts.lost:
         lost.append(losses.of_requests(counts))
-    for process, _ in _in_order(there):
-        if process.killed:
-            lost.append(losses.of_killed(process, facts))
-        elif process.status is not None and -process.status in CRASHES:
+    lost += losses.of_killed([process for process, _ in ordered], facts)
+    for process, _ in ordered:
+        if not process.killed and process.status is not None and -process.status in CRASHES:
             lost.append(losses.of_crash(process))
     ends = [row.ended for row in rows if row.ended is not None]
     return Timeline(
@@ -101,7 +106,9 @@ def as_json(facts: Facts) -> dict[str, Any]:
     zero = facts.strikes[0].time
     processes = []
     for one in facts.processes:
-        told = {k: v for k, v in asdict(one).items() if k not in {"pidfd", "argv"}} | {"name": one.name}
+        told = {k: v for k, v in asdict(one).items() if k not in {"pidfd", "argv"}} | {
+            "name": one.name
+        }
         stacks = facts.stacks.get(one.pid)
         report = facts.reports.of.get(one.pid)
         told["report"] = None if report is None else asdict(report)
@@ -160,8 +167,12 @@ def _process_row(
             how = report.death
         note += f", {how}" if how else ""
     crashed = process.status is not None and -process.status in CRASHES
+    # The command is known, and a worker has the command line of its parent.
+    like = process is facts.processes[0] or any(
+        one.pid == process.parent and one.argv == process.argv for one in facts.processes
+    )
     return Row(
-        f"{process.pid} {process.name}",
+        f"{process.pid} {process.short if like else process.name}",
         depth,
         "process",
         max(process.begun - zero, 0.0),
@@ -256,7 +267,7 @@ def _notes(facts: Facts, there: list[Process]) -> list[str]:
         like.setdefault((one.parent, one.name), []).append(one)
     for group in like.values():
         silent = [one.pid for one in group if one.pid not in facts.reports.of and not one.killed]
-        if silent and len(silent) < len(group):
+        if silent and any(one.pid in facts.reports.of for one in group):
             pids = ", ".join(map(str, silent))
             notes.append(f"No report came from {pids}, though others like it have reported.")
     if os.name == "posix" and not os.path.exists("/proc/self"):  # noqa: PTH110
