@@ -58,13 +58,7 @@ class Timeline:
     @property
     def verdict(self) -> str:
         """The last line."""
-        if not self.losses:
-            return "Nothing was lost."
-        return (
-            "1 thing was lost."
-            if len(self.losses) == 1
-            else f"{len(self.losses)} things were lost."
-        )
+        return "Something was lost." if self.losses else "Nothing was lost."
 
 
 def timeline(facts: Facts) -> Timeline:
