@@ -31,6 +31,7 @@ class Facts:
     What was seen; times are Unix time.
 
     Attributes:
+        processes: Those that had not ended before the signal; the command's own is the first.
         stacks: What the processes have told that had to be killed.
         attitudes: Whether they ignore or block the signal.
     """

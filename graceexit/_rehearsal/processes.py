@@ -63,6 +63,10 @@ class Process:
         """The command line as a person would say it."""
         return name_of(self.argv)
 
+    def was_there(self, since: float) -> bool:
+        """Whether it had not ended by then."""
+        return self.ended is None or self.ended >= since
+
     @property
     def short(self) -> str:
         """The same without its arguments."""

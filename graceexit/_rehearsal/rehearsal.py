@@ -73,7 +73,7 @@ class Rehearsal:
         # Whoever is left has lost; asked first, for the end of one changes what the others do.
         told = stacks.ask([one.pid for one in stuck], self._folder)
         attitudes = {one.pid: attitude_of(one.pid, options.signum) for one in stuck}
-        ended = time.time()
+        since, ended = self._strikes[0].time, time.time()
         processes.kill()
         if self._clients is not None:
             self._clients.stop(REST)
@@ -85,7 +85,7 @@ class Rehearsal:
             within=options.within,
             strikes=self._strikes,
             ended=ended,
-            processes=list(processes.known.values()),
+            processes=[one for one in processes.known.values() if one.was_there(since)],
             reports=reports.read(self._folder),
             requests=None if self._clients is None else list(self._clients.requests),
             stacks=told,

@@ -64,8 +64,7 @@ class Timeline:
 def timeline(facts: Facts) -> Timeline:
     """Return what the facts come to."""
     zero = facts.strikes[0].time
-    there = [one for one in facts.processes if one.ended is None or one.ended >= zero]
-    ordered = _in_order(there)
+    ordered = _in_order(facts.processes)
     reports = [facts.reports.of[one.pid] for one, _ in ordered if one.pid in facts.reports.of]
     rows: list[Row] = []
     lost: list[Loss] = []
@@ -90,7 +89,7 @@ def timeline(facts: Facts) -> Timeline:
         rows=rows,
         summary=_summary(facts, counts),
         losses=lost,
-        notes=_notes(facts, there),
+        notes=_notes(facts),
     )
 
 
@@ -247,7 +246,7 @@ def _exit_status(value: int) -> str:
     return f"{128 - value}: died of {signal_name(-value)}" if value < 0 else str(value)
 
 
-def _notes(facts: Facts, there: list[Process]) -> list[str]:
+def _notes(facts: Facts) -> list[str]:
     notes = []
     if facts.reports.broken:
         notes.append(f"{facts.reports.broken} lines of reports could not be read.")
@@ -257,7 +256,7 @@ def _notes(facts: Facts, there: list[Process]) -> list[str]:
     ]
     # A worker beside others like it that have reported, or nobody: it was killed, or os._exit.
     like: dict[tuple[int, str], list[Process]] = {}
-    for one in there:
+    for one in facts.processes:
         like.setdefault((one.parent, one.name), []).append(one)
     for group in like.values():
         silent = [one.pid for one in group if one.pid not in facts.reports.of and not one.killed]
