@@ -323,8 +323,8 @@ def test_the_stacks_of_one_process_do_not_run_into_those_of_another(rehearse):
     assert told == [["parent", "<module>"], ["child", "<module>"], ["grandchild", "<module>"]]
     assert [lost[0] for lost in run.lost()] == [
         "process P2 service.py had to be killed after 1 s",
-        "process P0 service.py was still there with what it has started, P1",
-        "process P1 service.py was still there with what it has started, P2",
+        "process P0 service.py had to be killed too. It had started P1",
+        "process P1 service.py had to be killed too. It had started P2",
     ]
 
 
@@ -355,7 +355,7 @@ def test_what_several_workers_say_alike_is_said_once(rehearse):
             "    service.py:8 in <module>",
         ],
         [
-            "process P0 service.py was still there with what it has started, P1, P2, P3",
+            "process P0 service.py had to be killed too. It had started P1, P2, P3",
             "It ignores SIGTERM.",
         ],
     ]

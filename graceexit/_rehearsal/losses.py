@@ -77,7 +77,7 @@ def of_killed(processes: list[Process], facts: Facts) -> list[Loss]:
         if one.pid in parents:
             children = [str(each.pid) for each in wanted if each.parent == one.pid]
             who = f"process {one.pid} {one.short}"
-            what = f"{who} was still there with what it has started, {', '.join(children)}"
+            what = f"{who} had to be killed too. It had started {', '.join(children)}"
             lost.append(Loss(what, _kept(one, facts, waits=True)))
     return lost
 
