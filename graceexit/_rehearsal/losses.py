@@ -97,7 +97,8 @@ def _kept(process: Process, facts: Facts, *, waits: bool = False) -> list[str]:
         lines.append(_kept_by(thread))
         lines += [f"    {frame}" for frame in _shown(thread)]
         lines += [] if thread.main else remedy(thread)
-    if len(stacks.threads) > 1 and not stacks.named and not waits:
+    unnamed = len(stacks.threads) > 1 and not any(one.name for one in stacks.threads)
+    if unnamed and not waits:
         lines.append("The names of its threads are not known: its main thread runs no Python code.")
     return lines
 
