@@ -151,6 +151,19 @@ def test_who_is_cut_off_has_a_row_and_is_lost():
     )
 
 
+def test_a_helper_of_multiprocessing_is_not_blamed():
+    """It ends when its parent has ended; alone it is as anybody else."""
+    code = "from multiprocessing.resource_tracker import main;main(3)"
+    helper = Process(20, 10, ["python", "-c", code], ZERO - 1, killed=True)
+    seen = facts().processes
+    what = [one.what for one in timeline(facts(processes=[*seen, helper])).losses]
+    assert what == [one.what for one in timeline(facts()).losses]
+    alone = timeline(facts(processes=[helper], reports=Reports(), requests=None))
+    assert [one.what for one in alone.losses] == [
+        "process 20 resource tracker had to be killed after 4 s"
+    ]
+
+
 def test_a_worker_without_a_report_beside_one_that_has_one_is_a_note():
     """It may have been killed; where nobody reports, graceexit is not in use."""
     silent = [Process(pid, 10, ["w"], ZERO, ended=ZERO + 1, status=0) for pid in (11, 13)]
