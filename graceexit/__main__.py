@@ -7,6 +7,7 @@ Nothing of the library imports this module, or what it imports.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import shlex
 import signal
@@ -119,9 +120,14 @@ def main(argv: list[str]) -> int:
         return NOTHING_LOST if words else NOT_BEGUN
     if words[0] != "rehearse":
         rehearse.error(f"there is no {words[0]!r}; write: python -m graceexit rehearse ...")
+    if sys.platform == "win32":
+        rehearse.error("it needs a POSIX system")
     args = rehearse.parse_args(words[1:])
     if not command:
         rehearse.error("write -- and then the command, as in: rehearse -- python service.py")
+    for file in filter(None, (args.json, args.svg)):
+        if not file.parent.is_dir():  # said now, not when all is over
+            rehearse.error(f"{file} cannot be written: there is no such folder")
     options = Options(
         command=command,
         url=_url(rehearse, args.url),
@@ -148,7 +154,8 @@ def rehearsed(options: Options, json_file: Path | None, svg_file: Path | None) -
     except CannotBeginError as error:
         rehearsal.close()
         screen.say(f"graceexit: the rehearsal of {shlex.join(options.command)} could not begin:")
-        screen.say(f"graceexit: {error}")
+        for line in (str(error), *error.more):
+            screen.say(f"graceexit: {line}")
         if screen.tail:
             screen.say("graceexit: its last output stands above")
         return NOT_BEGUN
@@ -161,6 +168,8 @@ def rehearsed(options: Options, json_file: Path | None, svg_file: Path | None) -
     finally:
         rehearsal.close()
     drawn = timeline(facts)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.stdout.write(text.draw(drawn, style_of(sys.stdout)) + "\n")
     sys.stdout.flush()
     if json_file is not None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import http.server
 import io
 import os
+import shutil
+import ssl
+import subprocess
 import sys
+import threading
 import xml.etree.ElementTree as ET
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
 
 from graceexit._rehearsal import processes, reports, stacks, svg, text
-from graceexit._rehearsal.clients import Request, count
-from graceexit._rehearsal.facts import Facts, Strike, seconds
+from graceexit._rehearsal.clients import Request, ask, count
+from graceexit._rehearsal.facts import Facts, Strike, seconds, signal_name
 from graceexit._rehearsal.losses import remedy
 from graceexit._rehearsal.processes import Process, name_of
 from graceexit._rehearsal.reports import CutOff, Report, Reports, Result
@@ -162,6 +168,71 @@ def test_a_helper_of_multiprocessing_is_not_blamed():
     assert [one.what for one in alone.losses] == [
         "process 20 resource tracker had to be killed after 4 s"
     ]
+
+
+def test_a_process_that_has_crashed_is_lost():
+    """Nobody ends so who ends as planned."""
+    crashed = Process(10, 1, ["app"], ZERO - 1, ended=ZERO + 1, status=-11)
+    drawn = timeline(facts(processes=[crashed], reports=Reports(), requests=None))
+    assert [one.what for one in drawn.losses] == ["process 10 app died of SIGSEGV"]
+    assert (drawn.rows[0].note, drawn.rows[0].bad) == ("gone after 1 s, SIGSEGV", True)
+
+
+def test_where_the_kernel_says_nothing_the_report_says_how_a_process_died():
+    """Of other people's children the status may not be known."""
+    process = Process(11, 1, ["app"], ZERO - 1, ended=ZERO + 1)
+    notes = [
+        timeline(facts(processes=[process], reports=Reports({11: report(11, death=death)})))
+        .rows[0]
+        .note
+        for death in ("SIGTERM", "exit", "")
+    ]
+    assert notes == ["gone after 1 s, SIGTERM", "gone after 1 s", "gone after 1 s"]
+
+
+def test_a_second_signal_is_drawn_where_it_was_sent():
+    """In the text and in the picture."""
+    strikes = [Strike(ZERO, "SIGTERM", [10]), Strike(ZERO + 2, "SIGINT", [10])]
+    drawn = timeline(facts(strikes=strikes))
+    axis = text.draw(drawn, Style(width=90)).splitlines()[0]
+    assert axis.index("^SIGINT") == axis.index("0 s") + 17
+    assert ">SIGINT</text>" in svg.draw(drawn, "gunicorn")
+
+
+def test_what_else_became_of_the_requests_is_said():
+    """Answers that are no success, failures before the signal, and what was sent later."""
+    requests = [
+        Request(ZERO - 2, ZERO - 1, 404),
+        Request(ZERO - 2, ZERO - 1, error="reset"),
+        Request(ZERO + 1, ZERO + 1.5, 200),
+        Request(ZERO + 1, ZERO + 1.5, error="reset"),
+        Request(ZERO + 2, ZERO + 2, refused=True),
+    ]
+    assert timeline(facts(requests=requests)).summary == [
+        ("requests", "2 answered (1 by status 404); of 0 in flight at the signal, 0 not answered"),
+        ("sent later", "1 answered, 1 dropped, refused from 2 s on"),
+        ("sent before", "1 had no answer before the signal"),
+    ]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_certificate_of_one_s_own_is_taken(tmp_path):
+    """The service is one's own as well."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=nobody"
+    command = [*words.split(), "-keyout", key, "-out", certificate]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    with redirect_stderr(io.StringIO()):
+        answer = ask(f"https://127.0.0.1:{server.server_port}/?x=1", 30)
+        thread.join()
+    server.server_close()
+    assert (answer.status, answer.error) == (501, "")
 
 
 def test_a_worker_without_a_report_beside_one_that_has_one_is_a_note():
@@ -367,6 +438,11 @@ def test_seconds_are_said_as_one_says_them(value, words):
     assert seconds(value) == words
 
 
+def test_a_signal_without_a_name_has_its_number():
+    """Real-time signals have none."""
+    assert (signal_name(15), signal_name(40)) == ("SIGTERM", "signal 40")
+
+
 def test_the_children_of_every_thread_are_found_by_either_way(monkeypatch, script):
     """The kernel's lists of children, or where it has none every process there is."""
     child = script("import threading; threading.Event().wait()")
@@ -394,6 +470,30 @@ def test_without_proc_psutil_finds_the_others(monkeypatch, script):
     assert processes.tree(os.getpid(), 2)[child.pid] == os.getpid()
 
 
+@pytest.mark.parametrize("wrong", [OSError("full"), ValueError("closed")])
+def test_a_stream_that_takes_nothing_does_not_end_the_rehearsal(wrong):
+    """The drawing goes elsewhere."""
+
+    class Full(io.StringIO):
+        """A stream that takes nothing."""
+
+        def write(self, _):
+            """Refuse."""
+            raise wrong
+
+    Screen(Full()).say("  | ready")
+
+
+def test_what_a_terminal_would_obey_is_escaped():
+    """Names are anybody's; XML has no such characters either."""
+    item = result("poll\x1b[31mer\n", "failed", error="OSError: \a")
+    drawn = timeline(facts(reports=Reports({11: report(11, item)})))
+    words = text.draw(drawn, Style(width=120))
+    assert "callback poll\\x1b[31mer\\n" in words
+    assert "failed: OSError: \\x07" in words
+    ET.fromstring(svg.draw(drawn, "gunicorn"))  # noqa: S314 - it is our own
+
+
 class Terminal(io.StringIO):
     """A stream that says it is a terminal."""
 
@@ -408,6 +508,7 @@ def test_progress_is_shown_on_a_terminal_and_gives_way_to_lines():
     """A line of the command never runs into it, and it is gone at the end."""
     stream = Terminal()
     screen = Screen(stream)
+    screen.progress("1 process left")
     screen.progress("1 process left")
     screen.say("  | ready")
     screen.progress("0 processes left")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from graceexit._rehearsal.stacks import Stacks
 
 # Signals that nobody dies of who ends as planned.
-CRASHES = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
+CRASHES = ("SIGKILL", "SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
 
 
 @dataclass
@@ -59,6 +59,16 @@ def signal_name(signum: int) -> str:
         return signal.Signals(signum).name
     except ValueError:
         return f"signal {signum}"
+
+
+def plain(text: str) -> str:
+    """Return *text* without what a terminal would obey and a picture must not have."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def crashed(value: int | None) -> bool:
+    """Return whether a process has ended in a way that nobody wants."""
+    return value is not None and value < 0 and signal_name(-value) in CRASHES
 
 
 def status(value: int) -> str:

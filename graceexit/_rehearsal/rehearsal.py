@@ -18,16 +18,21 @@ from graceexit._rehearsal.processes import Process, Processes, send
 if TYPE_CHECKING:
     from graceexit._rehearsal.screen import Screen
 
-TICK = 0.02  # seconds between two looks at the processes
+TICK = 0.02  # seconds between two looks at who has come; an end is seen at once
 QUIET = 1.0  # seconds without output: it is ready, where nothing else says so
 SETTLED = 0.5  # seconds without a new process
 SETTLING = 5.0  # seconds that this may take
 ASKING = 1.0  # seconds for an answer of the URL, while it is waited for
+FRAMES = 6  # of a main thread, where the service is not ready
 REST = 1.0  # seconds for the last lines and answers, when all processes are gone
 
 
 class CannotBeginError(Exception):
-    """The service was not there to be signalled."""
+    """The service was not there to be signalled; *more* lines say where it is."""
+
+    def __init__(self, what: str, more: list[str] | None = None) -> None:
+        super().__init__(what)
+        self.more = more or []
 
 
 @dataclass
@@ -134,7 +139,18 @@ class Rehearsal:
             elif options.until or time.monotonic() > since + QUIET:
                 return
             if time.monotonic() > until:
-                raise CannotBeginError(f"it {why} within {seconds(options.ready_within)}")
+                what = f"it {why} within {seconds(options.ready_within)}"
+                raise CannotBeginError(what, self._where())
+
+    def _where(self) -> list[str]:
+        """Say where the main threads are of a service that is not ready."""
+        alive = {one.pid: one for one in self._processes.alive}
+        lines = []
+        for pid, told in stacks.ask(alive, self._folder).items():
+            if told.threads and told.threads[-1].frames:
+                lines.append(f"process {pid} {alive[pid].short} is at")
+                lines += [f"    {frame}" for frame in told.threads[-1].frames[:FRAMES]]
+        return lines
 
     def _make_busy(self) -> None:
         """Wait until all workers are there, and keep requests in flight."""
@@ -195,10 +211,7 @@ class Rehearsal:
         pids = [one.pid for one in targets]
         self._strikes.append(Strike(time.time(), signal_name(number), pids))
         if self.options.to == "group":
-            try:
-                os.killpg(self._main.pid, number)
-            except ProcessLookupError:
-                pass
+            send(-self._main.pid, number)
         else:
             for pid in pids:
                 send(pid, number)
@@ -211,7 +224,7 @@ class Rehearsal:
         replaced = options.to != "worker"  # a worker alone; then comes the rest
         repeated = options.again is None
         while processes.alive and time.monotonic() < begun + options.within:
-            processes.look(TICK / 4)
+            processes.look(TICK)
             passed = time.monotonic() - begun
             count = len(processes.alive)
             whom = "1 process" if count == 1 else f"{count} processes"

@@ -28,7 +28,7 @@ class Screen:
         self._stream = stream
         self._lock = threading.Lock()  # guards what is on the screen
         self._terminal = stream.isatty()
-        self._progress = False
+        self._progress = ""  # what stands on the last line
         self._until: bytes = b""
         self.seen_until = threading.Event()
         self._thread: threading.Thread | None = None
@@ -53,11 +53,13 @@ class Screen:
 
     def progress(self, text: str) -> None:
         """Show where we are, in place of what the last call has shown; on a terminal only."""
-        if self._terminal:
-            with self._lock:
+        if not self._terminal:
+            return
+        with self._lock:
+            if text != self._progress:
                 self._clear()
-                self._write(text)
-                self._progress = bool(text)
+                self._write(text[: shutil.get_terminal_size().columns - 1])
+                self._progress = text
 
     def _drain(self, pipe: IO[bytes]) -> None:
         # readline() returns what has been printed up to the newline, and the rest at the end.
@@ -72,14 +74,12 @@ class Screen:
     def _clear(self) -> None:
         if self._progress:
             self._write("\r\x1b[K")
-            self._progress = False
+            self._progress = ""
 
     def _write(self, text: str) -> None:
         try:
             self._stream.write(text)
             self._stream.flush()
-        except UnicodeError:
-            self._stream.write(text.encode("ascii", "backslashreplace").decode())
         except (OSError, ValueError):
             pass  # nobody looks; what is drawn is on stdout
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graceexit._rehearsal.processes import send
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -111,7 +113,7 @@ def ask(pids: Iterable[int], folder: Path) -> dict[int, Stacks]:
     told = {pid: _stacks_of(pid, folder) for pid in pids}
     asked = [pid for pid, stacks in told.items() if stacks.threads]
     for pid in asked:
-        _send(pid, SIGNUM + 1)
+        send(pid, SIGNUM + 1)
     until = time.monotonic() + NAMED
     while asked and time.monotonic() < until:
         named = [pid for pid in asked if (folder / f"{pid}.names").exists()]
@@ -126,12 +128,9 @@ def _stacks_of(pid: int, folder: Path) -> Stacks:
     """Have a process print its stacks, and read them."""
     file = _open_file(pid, folder)
     if file is None:
-        why = (
-            "it is not Python, or ignores PYTHONPATH" if Path("/proc/self").exists() else "no /proc"
-        )
-        return Stacks(untold=why)
+        return Stacks(untold="it is not Python, or ignores PYTHONPATH")
     before = file.stat().st_size
-    _send(pid, SIGNUM)
+    send(pid, SIGNUM)
     until = time.monotonic() + PRINTED
     size, since = before, time.monotonic()
     while time.monotonic() < until and (size == before or time.monotonic() < since + QUIET):
@@ -155,16 +154,6 @@ def _open_file(pid: int, folder: Path) -> Path | None:
     except OSError:  # it has just ended, or is somebody else's
         pass
     return None
-
-
-def _send(pid: int, signum: int) -> None:
-    """Send the signal to a process that may end at any time."""
-    import os
-
-    try:
-        os.kill(pid, signum)
-    except OSError:
-        pass
 
 
 def parse(text: str) -> list[Thread]:

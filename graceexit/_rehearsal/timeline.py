@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from graceexit._rehearsal import losses
 from graceexit._rehearsal.clients import count
-from graceexit._rehearsal.facts import CRASHES, seconds, signal_name, status
+from graceexit._rehearsal.facts import crashed, plain, seconds, signal_name, status
 
 if TYPE_CHECKING:
     from graceexit._rehearsal.clients import Counts
@@ -79,8 +79,12 @@ def timeline(facts: Facts) -> Timeline:
         lost.append(losses.of_requests(counts))
     lost += losses.of_killed([process for process, _ in ordered], facts)
     for process, _ in ordered:
-        if not process.killed and process.status is not None and -process.status in CRASHES:
+        if not process.killed and crashed(process.status):
             lost.append(losses.of_crash(process))
+    for row in rows:
+        row.label = plain(row.label)
+    for loss in lost:
+        loss.what, loss.more = plain(loss.what), [plain(line) for line in loss.more]
     ends = [row.ended for row in rows if row.ended is not None]
     return Timeline(
         title=_title(facts),
@@ -159,7 +163,6 @@ def _process_row(
         if not how and report is not None and report.death.startswith("SIG"):
             how = report.death
         note += f", {how}" if how else ""
-    crashed = process.status is not None and -process.status in CRASHES
     # The command is known, and a worker has the command line of its parent.
     like = process is facts.processes[0] or any(
         one.pid == process.parent and one.argv == process.argv for one in facts.processes
@@ -171,7 +174,7 @@ def _process_row(
         max(process.begun - zero, 0.0),
         ended,
         note,
-        process.killed or crashed,
+        process.killed or crashed(process.status),
     )
 
 
@@ -249,7 +252,7 @@ def _exit_status(value: int) -> str:
 def _notes(facts: Facts) -> list[str]:
     notes = []
     if facts.reports.broken:
-        notes.append(f"{facts.reports.broken} lines of reports could not be read.")
+        notes.append(f"Lines of reports that could not be read: {facts.reports.broken}.")
     notes += [
         f"A report has version {version}, which this graceexit does not know."
         for version in sorted(facts.reports.versions, key=str)
