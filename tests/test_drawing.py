@@ -333,7 +333,7 @@ def test_what_faulthandler_prints_is_read():
     assert (main.main, str(main.frames[0])) == (True, "<string>:0 in <module>")
 
 
-@pytest.mark.parametrize("told", ["", "(", "1", "(True, 3)", "(True, [(1, 2)])", "os.abort()"])
+@pytest.mark.parametrize("told", ["", "(", "1", "[3]", f"[({0x7F01}, 2)]", "os.abort()"])
 def test_names_that_cannot_be_read_are_not_known(told):
     """A process that dies as it writes them spoils nothing."""
     known = Stacks(stacks.parse(DUMP))
@@ -378,6 +378,8 @@ def test_what_to_write_depends_on_whose_thread_it_is():
     assert register in remedy(own)
     assert "    graceexit.on_exit(client.close, order=-1)" in remedy(library)
     assert remedy(job)[1].startswith("    graceexit.on_exit(tell, order=-1)")
+    library.target = "Timer.run"
+    assert "    graceexit.register(timer, stop=timer.cancel, timeout=5)" in remedy(library)
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,11 @@ def remedy(thread: Thread) -> list[str]:
             "It is a worker of an executor. Tell its job to end, before threads are waited for:",
             "    graceexit.on_exit(tell, order=-1)   # tell: the function that ends the job",
         ]
+    if thread.target == "Timer.run":
+        return [
+            "Write where the timer is made:",
+            "    graceexit.register(timer, stop=timer.cancel, timeout=5)",
+        ]
     if not thread.is_library:
         return [
             "Write where the thread is made:",

@@ -100,10 +100,9 @@ class Thread:
 
 @dataclass
 class Stacks:
-    """What a process has told: its threads, and whether graceexit is in it; None: not known."""
+    """What a process has told: its threads, and whether it could name them."""
 
     threads: list[Thread] = field(default_factory=list)
-    uses_graceexit: bool | None = None
     named: bool = False
     untold: str = ""  # why there are no threads
 
@@ -173,8 +172,7 @@ def parse(text: str) -> list[Thread]:
 def add_names(stacks: Stacks, text: str) -> None:
     """Add what a process has told about its threads."""
     try:
-        stacks.uses_graceexit, told = ast.literal_eval(text)
-        known = {one[0]: one for one in told}
+        known = {one[0]: one for one in ast.literal_eval(text)}
         for thread in stacks.threads:
             if thread.ident in known:
                 _, thread.name, thread.daemon, thread.main, thread.target, file, line = known[

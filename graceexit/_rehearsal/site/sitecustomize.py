@@ -31,7 +31,7 @@ def _begin():
             told = []
         path = os.path.join(folder, "%d.names" % os.getpid())
         with open(path + ".part", "w") as file:
-            file.write(ascii(("graceexit" in sys.modules, told)))
+            file.write(ascii(told))
         os.rename(path + ".part", path)
 
     # Refused in a subinterpreter: the handlers of the process stand.
