@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import shutil
 import signal
 import sys
+import uuid
 
 import pytest
+from harness import MARK, marked
 from servers.driver import APPS, free_port, wait_until_listening
 from serving import need
 
@@ -67,9 +70,10 @@ class Rehearsed:
 
 @pytest.fixture
 def rehearse(program, tmp_path):
-    """Rehearse a server by its command, and return what was seen."""
+    """Rehearse a server by its command, and return what was seen; nothing may be left of it."""
+    mark = uuid.uuid4().hex
 
-    def start(command, *options, **more):
+    def start(command, *options, env=()):
         module, *words = command.replace("PORT", str(free_port())).split()
         need(module)
         if (address := next((word for word in words if "127.0.0.1:" in word), None)) is None:
@@ -80,11 +84,15 @@ def rehearse(program, tmp_path):
             *(sys.executable, "-m", "graceexit", "rehearse", *url, "--json", file, *options),
             *("--", sys.executable, "-m", module, *words),
             cwd=APPS,
-            **more,
+            env={MARK: mark, **dict(env)},
         )
         return Rehearsed(running, file)
 
-    return start
+    yield start
+    left = marked(mark)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
 
 
 @pytest.mark.parametrize("name", SERVERS)
