@@ -34,7 +34,7 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(DEMO)/$(STAMP) ## lose no message over five restarts of Granian; INTERFACE=asgi|wsgi|rsgi GRANIAN=1.3
@@ -51,6 +51,10 @@ test-servers: $(SERVERS)/$(STAMP) $(SERVERS)-granian-1.3/$(STAMP) debian ## run 
 .PHONY: docs-servers
 docs-servers: ## write the table of docs/servers.md from what `make test-servers` has found
 	PYTHONPATH=tests $(SERVERS)/bin/python -m servers.table build/servers.json
+
+.PHONY: docs-rehearsal
+docs-rehearsal: $(VENV)/$(STAMP) ## run the rehearsals of docs/rehearsal.md, and write what they print and the picture
+	$(VENV)/bin/python tools/rehearsals.py
 
 # Redis, and Apache with mod_wsgi. Where one cannot be installed, the tests of it say that they skip it.
 .PHONY: debian
