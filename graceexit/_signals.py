@@ -166,7 +166,8 @@ class Handlers:
     def _give_back(self, layers: list[tuple[int, Layer]]) -> None:
         """Put back what stood behind these handlers of ours."""
         for signum, layer in reversed(layers):
-            if getsignal(signum) is layer:
+            is_there = getsignal(signum) is layer
+            if is_there:
                 forget_default(signum)
                 set_handler(signum, layer.previous)
         self._layers = [one for one in self._layers if one not in layers]
