@@ -432,7 +432,7 @@ def import_what_is_needed(*, with_report: bool) -> None:
     import graceexit._exit
     import graceexit._limits
     import graceexit._log
-    import graceexit._runner  # noqa: F401
+    import graceexit._runner
 
     try:
         import faulthandler  # noqa: F401
@@ -441,7 +441,7 @@ def import_what_is_needed(*, with_report: bool) -> None:
     if with_report:
         import json  # noqa: F401
 
-        import graceexit._account
+        import graceexit._account  # noqa: F401
 
 
 def path_of(report: "str | os.PathLike[str] | EllipsisType | None") -> str | None:
