@@ -84,10 +84,11 @@ class Executors:
 
     def hold_finalizers(self, wanted: "Callable[[], bool]") -> None:
         """Hold the finalizers of multiprocessing, if *wanted()* when it calls them."""
-        util = sys.modules.get("multiprocessing.util")
-        if util is None or self._exit_function or sys.version_info >= (3, 13):
+        util: Any = sys.modules.get("multiprocessing.util")
+        real = getattr(util, "_exit_function", None)  # it may be being imported
+        if real is None or self._exit_function or sys.version_info >= (3, 13):
             return
-        self._exit_function = real = util._exit_function
+        self._exit_function = real
 
         def exit_function(*args: "Any", **kwargs: "Any") -> object:
             if not wanted():
@@ -176,7 +177,7 @@ class Jobs:
     def _begin(self) -> None:
         """Note which jobs and workers there are."""
         self._later = False
-        if hasattr(self._module, "_WorkItem"):
+        if hasattr(self._module, "_WorkItem"):  # else it is being imported
             self._later = later(self._module._WorkItem, self._begins)
             self._module._WorkItem = self._later
             known = [(one(), queue) for one, queue in list(self._module._threads_queues.data.items())]
@@ -207,8 +208,8 @@ class Jobs:
 
     def take(self, mark: "Mark") -> None:
         """Be what a mark does: one for each worker, so a worker leaves a second one to another."""
-        another = any(one not in self._passed for one in list(self._workers))
-        if another and threading.current_thread() in self._passed:
+        waited_for = [one for one in list(self._workers) if one not in self._passed]
+        if waited_for and threading.current_thread() not in waited_for:
             try:
                 mark.queue.put_nowait(mark)
             except Exception:  # it is full
@@ -263,8 +264,8 @@ def closes_pools(hook: "Any") -> bool:
 
 def managers() -> "list[Any]":
     """Return references to the threads that manage the pools of processes."""
-    processes = sys.modules.get("concurrent.futures.process")
-    return list(processes._threads_wakeups.data) if processes else []
+    known = getattr(sys.modules.get(MODULES[1]), "_threads_wakeups", None)  # while it is imported
+    return list(known.data) if known is not None else []
 
 
 def workers() -> set[int]:

@@ -104,6 +104,7 @@ class Exit:
         self._pressed = 0.0  # when the last Ctrl-C came that counted
         self._answer = False  # it is to be answered
         self._abandoned = False  # somebody has uninstalled us: nothing is to be ended
+        self._dying = False  # the process is about to send itself a signal that kills it
         self._has_ender = False
         self._to_end = threading.Lock()  # taken by the ender, should two be started
         self._bell = Bell()  # wakes the ender
@@ -133,6 +134,8 @@ class Exit:
 
     def end_by(self, signum: int, frame: "FrameType | None", *, held: bool) -> None:
         """Do what the default action would do, after the clean-up."""
+        if self._dying:  # what it would do is being done
+            return
         first = self._signum is None
         if first:
             self.limits.ask()
@@ -446,6 +449,7 @@ class Exit:
         self.notice(signum)
         self._pressed = self.limits.clock()
         # A second one must not kill half way.
+        self._dying = True
         taken = self._handlers.take_over(self.interrupt, self.leave)
         try:
             begun = self._say_begin()
@@ -455,6 +459,7 @@ class Exit:
             self._last_words("")
         finally:
             self._handlers.give_back(taken)
+            self._dying = False
             self.phase = SERVING
 
     def _end_now(self) -> None:

@@ -229,13 +229,19 @@ class Registry:
                 return []
             run.hurry(deadline)
         with self._turn:
-            # A run whose watcher was taken away by an exception goes on where it is. Whoever
-            # registers from now on tells it, so that nothing falls between.
-            if (run := self._run) is None:
+            # A run whose watcher was taken away by an exception goes on where it is, unless it has
+            # done so by itself. Whoever registers from now on tells it, so that nothing falls
+            # between.
+            if (run := self._run) is None or run.is_over():
+                self._late.clear()
                 report = lambda outcome: self._tell(outcome, grace)  # noqa: E731
                 trace = self._trace if self._say().wants_debug() else None
                 run = self._run = Run(self._items, self._late, report, trace=trace)
-            run.go(before, deadline)
+            try:
+                run.go(before, deadline)
+            except BaseException:
+                run.interrupted = True
+                raise
             self._tired = run.is_tired()
             if run.inline and run.outcomes and not self._told:
                 self._told = True

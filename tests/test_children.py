@@ -362,8 +362,10 @@ def test_process_1_of_a_container_ends_with_the_status_of_the_signal(program, ho
         ]
         os.kill(*inside, signal.SIGTERM)
     lines, ended = container.finish()
-    said = ["the kernel has dropped it"] if how == "raises" else []
-    assert (steps(lines), ended) == (["closed", *said], status)
+    lines, cut = cut_off(lines)
+    dropped = ["the kernel has dropped it"] * (how == "raises")
+    assert (steps(lines), ended) == (["closed", *dropped], status)
+    assert cut == ["MainThread"] * (how == "swallows")
 
 
 @pytest.mark.parametrize(("ends", "status"), [("exit", 0), ("signal", -signal.SIGTERM)])

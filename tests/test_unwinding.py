@@ -378,14 +378,10 @@ def test_the_exit_is_not_lost_in_code_from_which_no_exception_gets_out(script, w
         {at_depth(2, LOST[what])}
         graceexit.install(linger=60)
         graceexit.on_exit(lambda: print("closed"))
-        print("ready")
-
-        def work():
+        try:
+            print("ready")
             while True:
                 make()
-
-        try:  # not around the loop: Python may leave that without coming to `finally`
-            work()
         finally:
             print("saved")
     """
@@ -696,15 +692,12 @@ BESIDE = """
         time.sleep(0.3)
         print("written meanwhile:", len(rows) - before)
 
-    def append_rows():
-        print("begun", os.getpid())
-        while True:
-            rows.append(1)
-            time.sleep(0.001)
-
     def write():
         try:
-            append_rows()
+            print("begun", os.getpid())
+            while True:
+                rows.append(1)
+                time.sleep(0.001)
         finally:
             print("unwinds")
 
