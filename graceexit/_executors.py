@@ -1,10 +1,10 @@
 """
-What items need is held open until they have run: pools, and in a child what multiprocessing owns.
+What items need is held open until they have run: pools, and multiprocessing's in a child.
 
-`concurrent.futures` closes every pool in a hook of `threading._register_atexit`, before Python joins
-the threads; from then on `submit`, `asyncio.to_thread` and host names in asyncio fail, and so does
-an import of a pool. So the exit puts a stand-in into the place of these hooks as it begins, takes
-registrations that come too late for Python, and calls all of them when the items have run.
+`concurrent.futures` closes every pool in a hook of `threading._register_atexit`, before Python
+joins the threads; from then on `submit`, `asyncio.to_thread` and host names in asyncio fail, and so
+does an import of a pool. So the exit puts a stand-in into the place of these hooks as it begins,
+takes registrations that come too late for Python, and calls all of them when the items have run.
 
 Python waits there for the jobs of all pools. The exit waits for those that were submitted before
 the other threads had ended, and for none that comes later, so that whoever keeps feeding a pool
@@ -76,8 +76,8 @@ class Executors:
                 hook.holders += 1
                 self._held.append(hook)
         if self._real is None:
-            self._real = threading._register_atexit  # type: ignore[attr-defined]
-            threading._register_atexit = self._register_atexit  # type: ignore[attr-defined]
+            self._real = getattr(threading, "_register_atexit", None)
+            setattr(threading, "_register_atexit", self._register_atexit)  # noqa: B010  (checkers do not know it)
         if self._over is None:
             self._over = over
             hooks.insert(0, over)
@@ -114,7 +114,7 @@ class Executors:
     def forget(self) -> None:
         """Give the hooks back as they were, and call none of them: uninstalled, or forked."""
         self._give_back()
-        util = sys.modules.get("multiprocessing.util")
+        util: Any = sys.modules.get("multiprocessing.util")
         if self._exit_function is not None and util is not None:
             util._exit_function = self._exit_function
         self._exit_function = self._finalizers = None
@@ -130,15 +130,18 @@ class Executors:
                 free.append(one.hook)
                 hooks[:] = [one.hook if hook is one else hook for hook in hooks]
         if self._over is not None:
-            hooks[:] = [hook for hook in hooks if hook is not self._over]
+            # Python goes through them from behind: one would be called again.
+            if not getattr(threading, "_SHUTTING_DOWN", False):
+                hooks[:] = [hook for hook in hooks if hook is not self._over]
             self._over = None
-        if self._real is not None and threading._register_atexit == self._register_atexit:  # type: ignore[attr-defined]
-            threading._register_atexit = self._real  # type: ignore[attr-defined]
+        current = getattr(threading, "_register_atexit", None)
+        if self._real is not None and current == self._register_atexit:
+            setattr(threading, "_register_atexit", self._real)  # noqa: B010  (checkers do not know it)
             self._real = None
         return free
 
     def _register_atexit(self, func: "Any", *arg: "Any", **kwargs: "Any") -> None:
-        """Register a hook; one that comes too late for Python is called with those that are held."""
+        """Register a hook; one that comes too late is called with those that are held."""
         try:
             self._real(func, *arg, **kwargs)
         except RuntimeError:
@@ -180,7 +183,8 @@ class Jobs:
         if hasattr(self._module, "_WorkItem"):  # else it is being imported
             self._later = later(self._module._WorkItem, self._begins)
             self._module._WorkItem = self._later
-            known = [(one(), queue) for one, queue in list(self._module._threads_queues.data.items())]
+            queues = list(self._module._threads_queues.data.items())
+            known = [(one(), queue) for one, queue in queues]
             self._workers = {
                 worker: queue
                 for worker, queue in known

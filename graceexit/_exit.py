@@ -51,7 +51,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
-    from typing import Any
 
     from graceexit._items import Outcome
     from graceexit._limits import Limits
@@ -84,7 +83,7 @@ class Leave(BaseException):
 class Exit:
     """The end of one process, from the first sign of it; a forked child has another one."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  (it is made at one place)
         self,
         registry: "Registry",
         exiting: Latch,
@@ -119,7 +118,8 @@ class Exit:
         self._cut: list[threading.Thread] = []  # who goes on though its time is over
         self._taken_out: set[int] = set()  # ids of threads that Python does not join at its end
         self._waiter = threading.Thread(target=self._accompany, name="graceexit", daemon=False)
-        self._waiter.graceexit = True  # type: ignore[attr-defined]  # another copy's does not wait for it
+        # By which another copy of the package knows it, and does not wait for it.
+        self._waiter.graceexit = True  # type: ignore[attr-defined]
 
     # SERVING: the handlers. They run on the main thread, between any two instructions of it.
 
@@ -147,10 +147,16 @@ class Exit:
         if not (self._main_ended.is_set() or is_shutting_down(frame)):
             if first and not held:
                 self._unwinding.begin(signum, frame, getsignal(SIGINT))
-        elif not has_ender and self.phase != RUNNING:  # nobody else makes this thread leave the join
+        elif not has_ender and is_in_join(frame):  # nobody else makes this thread leave it
             hide(Leave)
             self.phase = LEAVING
             self.leave(signum, frame, None)
+
+    def leave_by(self, signum: int) -> None:
+        """Unwind the main thread now, which had something in hand when *signum* came."""
+        if signum == SIGINT != self._signum:
+            raise KeyboardInterrupt
+        self._unwinding.leave(signum)
 
     def press(self, signum: int, *, held: bool) -> None:
         """Note Ctrl-C where Python's own handler goes on to raise KeyboardInterrupt."""
@@ -206,9 +212,9 @@ class Exit:
         if self._registry or self._registry._left or self._signum is not None:
             take_out_of_the_join(self._registry, self._taken_out)
             self._be_first()
-            if self._start() and not self._over.is_set():
+            if self._start() and self._start_waiter():
                 self._executors.hold(self.end_of_hooks)
-            else:
+            elif not self._has_ender or self._over.is_set():
                 self._hooks_over.set()
         else:
             self._hooks_over.set()
@@ -216,11 +222,17 @@ class Exit:
         self._bell.ring()
         if not self._has_ender:
             self._run_here(before_the_join=True)
-        elif not self._waiter.is_alive() and not self._over.is_set():
+        elif not self._start_waiter():
+            self._be_first()
+
+    def _start_waiter(self) -> bool:
+        """Start the thread that Python joins; return whether there is one."""
+        if not self._waiter.is_alive() and not self._over.is_set():
             try:
                 self._waiter.start()
             except RuntimeError:  # no thread can be started, or it is over
-                self._be_first()
+                return False
+        return self._waiter.is_alive()
 
     def end_of_hooks(self) -> None:
         """Note that the hooks of others have run."""
@@ -300,7 +312,8 @@ class Exit:
         while (threads := rest()) and (left := self._patience()) > 0:
             if self._answer:
                 self._answer = False
-                self._say_waiting(threads, f"Ctrl-C: waiting {left:.1f} s more for", "press again to end now")
+                what = f"Ctrl-C: waiting {left:.1f} s more for"
+                self._say_waiting(threads, what, "press again to end now")
             elif left == NEVER and self.limits.clock() >= warn_at:
                 warn_at = NEVER
                 self._say_waiting(threads, "waiting for", REMEDIES)
@@ -308,10 +321,10 @@ class Exit:
             if due is not None and due <= 0:
                 _signals.interrupt_main(_signals.SIGURG)
                 due = LOOKS
-            if not self._bell.wait(min(left, LOOK, NEVER if due is None else due)):
-                if self._main_ended.is_set():
-                    # A signal that another thread has taken does not wake a thread that joins.
-                    _signals.interrupt_main(_signals.SIGURG)
+            woken = self._bell.wait(min(left, LOOK, NEVER if due is None else due))
+            if not woken and self._main_ended.is_set():
+                # A signal that another thread has taken does not wake a thread that joins.
+                _signals.interrupt_main(_signals.SIGURG)
         # Each is named once.
         threads = [] if self._unwinding.parked else [one for one in threads if one not in self._cut]
         if threads:
@@ -350,6 +363,7 @@ class Exit:
 
     def _finish(self) -> None:
         """End what is left to end, once the items have been run."""
+        self._hooks_over.set()  # nobody waits for them any more, and what tells of it is taken out
         self._close()
         self._flush()
         if self._signum is not None and (in_child() or not self._main_ended.is_set()):
@@ -493,7 +507,7 @@ class Exit:
             if self.phase == WAITING:
                 names = [f"thread {escaped(one.name)}{place_of(one)}" for one in self._others()]
             else:
-                names = self._registry._running()
+                names = self._registry._running(frame)
             said = f"Ctrl-C again: ended at once; still running: {', '.join(names) or 'nothing'}"
             self._last_words(f"graceexit[{os.getpid()}]: {said}\n")
             _signals.die(signum)
@@ -627,9 +641,9 @@ def in_child() -> bool:
 
 
 def is_called_by_multiprocessing(frame: "FrameType") -> bool:
-    """Return whether a child of multiprocessing goes on after this call, which *frame* belongs to."""
+    """Return whether a child of multiprocessing goes on after this call, to which *frame* leads."""
     caller = ("multiprocessing.process", "_bootstrap")
-    return any((one.f_globals.get("__name__"), one.f_code.co_name) == caller for one in stack(frame))
+    return caller in {(one.f_globals.get("__name__"), one.f_code.co_name) for one in stack(frame)}
 
 
 def is_shutting_down(frame: "FrameType | None") -> bool:
@@ -640,9 +654,15 @@ def is_shutting_down(frame: "FrameType | None") -> bool:
     return ours is not None and any(one.f_code is ours for one in stack(frame))
 
 
+def is_in_join(frame: "FrameType | None") -> bool:
+    """Return whether *frame* itself waits for the other threads."""
+    return (
+        frame is not None
+        and frame.f_code.co_name == "_shutdown"
+        and frame.f_globals is vars(threading)
+    )
+
+
 def is_joining(frame: "FrameType | None") -> bool:
     """Return whether *frame* belongs to Python's end: to its join, or to the hook of another."""
-    return any(
-        one.f_code.co_name == "_shutdown" and one.f_globals is vars(threading)
-        for one in stack(frame)
-    )
+    return any(is_in_join(one) for one in stack(frame))

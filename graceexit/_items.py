@@ -16,9 +16,8 @@ lock of `threading`, for which a finalizer that runs inside `Thread.start` would
 
 import sys
 import threading
-from functools import partial
 from threading import TIMEOUT_MAX, Thread
-from types import FunctionType, MethodType
+from types import BuiltinMethodType, FunctionType, MethodType
 
 from graceexit._latch import Latch
 
@@ -61,7 +60,6 @@ if TYPE_CHECKING:
 # The modules of a `run` that is everybody's.
 NOBODYS = ("threading", "multiprocessing.process")
 NEVER = float("inf")  # a time, or an order, that does not come
-BUILTIN = type(len)
 ENDED = object()  # what `Item.tell` returns where there is nobody to tell
 
 # As in inspect.
@@ -276,8 +274,10 @@ def check_stop(stop: "Any") -> None:
 
 def check_call(function: "Any", what: str) -> None:
     """Refuse what its own code shows to do nothing, or to fail, when it is called."""
-    call, given = function, 0
-    if type(call) is partial:
+    given: int | None = 0
+    call = function
+    # Who has not imported functools has none of its objects.
+    if type(call) is getattr(sys.modules.get("functools"), "partial", None):
         call, given = call.func, None  # its arguments may be right
     if type(call) is MethodType:
         call, given = call.__func__, given if given is None else 1
@@ -319,7 +319,9 @@ def key_of(subject: "Any") -> object:
     """Return what two registrations of one subject have in common, without running its code."""
     if type(subject) is MethodType:
         return id(subject.__self__), id(subject.__func__)
-    return (id(subject.__self__), subject.__name__) if type(subject) is BUILTIN else id(subject)
+    if type(subject) is BuiltinMethodType:
+        return id(subject.__self__), subject.__name__
+    return id(subject)
 
 
 def target_of(thread: "Any") -> "Any":

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeAlias
 
-    # Makes the text of a line, without anybody's code if it is to be careful.
+    # Makes the text of a line; given True, it is to be careful and take nobody's code.
     Text: TypeAlias = Callable[[bool], str]
     # level; text; error; the fields of the record
     Line: TypeAlias = tuple[int, Text, BaseException | None, Callable[[], dict[str, Any]]]
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # the levels of logging
+PLAINLY, CAREFULLY = False, True  # how a text is made
 
 
 class Log:
@@ -76,7 +77,7 @@ class Log:
                 if silent:  # where no thread can be started nobody has tried to
                     say(*line)
                 elif line[0] >= WARNING:
-                    write(f"{line[1](True)}\n")
+                    write(f"{line[1](CAREFULLY)}\n")
 
         if rest:
             within(1.0, speak)
@@ -126,8 +127,8 @@ def say(
     try:
         if "logging" in sys.modules:
             logger = sys.modules["logging"].getLogger("graceexit")
-            info = None if error is None else (type(error), error, without_ours(error.__traceback__))
-            logger.log(level, "%s", make(False), exc_info=info, extra=fields())
+            info = error and (type(error), error, without_ours(error.__traceback__))
+            logger.log(level, "%s", make(PLAINLY), exc_info=info, extra=fields())
             taken = level < WARNING or is_taken(logger)
     except BaseException:  # noqa: S110
         pass  # handlers, filters, names and errors are anybody's code
@@ -138,10 +139,10 @@ def say(
 def text_with(make: "Text", error: BaseException | None) -> str:
     """Return the text of a line, and the traceback of its error."""
     try:
-        text = make(False)
+        text = make(PLAINLY)
     except BaseException:
         try:
-            text = make(True)
+            text = make(CAREFULLY)
         except BaseException:
             text = f"graceexit[{os.getpid()}]: a line that cannot be said"
     if error is None:
@@ -170,11 +171,11 @@ def is_taken(logger: "Any") -> bool:
 
 def write(text: str) -> None:
     """Write *text* to where tracebacks go."""
-    stream = sys.stderr
+    stream: Any = sys.stderr
     try:
-        if stream is sys.__stderr__:
+        if (original := sys.__stderr__) is not None and stream is original:
             # Around the lock of the stream, which what was left behind may hold.
-            os.write(stream.fileno(), text.encode(errors="backslashreplace"))
+            os.write(original.fileno(), text.encode(errors="backslashreplace"))
         else:
             stream.write(text)
             stream.flush()

@@ -113,7 +113,7 @@ class Process:
         import graceexit._exit
         import graceexit._limits
         import graceexit._log
-        import graceexit._runner
+        import graceexit._runner  # noqa: F401
         from graceexit._executors import Executors
 
         try:
@@ -134,8 +134,8 @@ class Process:
                 )
             self._hooked = True
         if self._real is None and hasattr(threading, "_shutdown"):
-            self._real = threading._shutdown
-            threading._shutdown = self._shutdown
+            self._real = getattr(threading, "_shutdown", None)
+            setattr(threading, "_shutdown", self._shutdown)  # noqa: B010  (checkers do not know it)
         self._set_handlers(signals)
 
     def _set_handlers(self, signals: "Iterable[int] | None" = None) -> None:
@@ -145,8 +145,10 @@ class Process:
             if self.grace is not None:
                 self.handlers.put_for_ctrl_c(self._on_ctrl_c)
             self._handled = True
-            if self.exit is None:
-                self.registry._attend = None
+        elif _signals.is_main_thread():
+            self._handled = True  # they can never be set, as in a subinterpreter
+        if self._handled and self.exit is None:
+            self.registry._attend = None
 
     def be_first(self) -> None:
         """Be the exit function that was registered last too, for that one runs first."""
@@ -163,8 +165,9 @@ class Process:
         """
         self._begin_anew()
         self.grace, self.linger = ..., LINGER
-        if self._real is not None and threading._shutdown == self._shutdown:  # type: ignore[attr-defined]
-            threading._shutdown, self._real = self._real, None  # type: ignore[attr-defined]
+        if self._real is not None and getattr(threading, "_shutdown", None) == self._shutdown:
+            setattr(threading, "_shutdown", self._real)  # noqa: B010  (checkers do not know it)
+            self._real = None
 
     def _begin_anew(self) -> None:
         """Forget everything about an exit: a new process, or a new test."""
@@ -249,9 +252,11 @@ class Process:
         if not in_front:  # another handler has called ours, and decides what comes of it
             return None
         if ending is None:  # uninstalled, or a forked child that has registered nothing
-            return _signals.die(signum)
-        self.holding.signum = self.holding.signum or signum
-        return ending.end_by(signum, frame, held=self.holding.depth > 0)
+            _signals.die(signum)
+        else:
+            self.holding.signum = self.holding.signum or signum
+            ending.end_by(signum, frame, held=self.holding.depth > 0)
+        return None
 
     def _on_ctrl_c(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
         """Note Ctrl-C, and raise KeyboardInterrupt unless the main thread has something in hand."""
@@ -284,7 +289,7 @@ class Process:
                 continue
         try:
             if self._has_left:  # from 3.15 on a second call would join again
-                raise Leave
+                raise Leave  # noqa: TRY301
             if self._real is not None:
                 self._real()
         except Leave:
@@ -404,10 +409,8 @@ class Hold:
 
     def _leave(self) -> None:
         """Unwind, as the signal would have done at once."""
-        if self.signum == _signals.SIGINT != self._process.exit._signum:  # type: ignore[union-attr]
-            raise KeyboardInterrupt
-        self._process.exit._unwinding._signum = self.signum  # type: ignore[union-attr,assignment]
-        self._process.exit._unwinding.leave()  # type: ignore[union-attr]
+        if self.signum is not None and self._process.exit is not None:
+            self._process.exit.leave_by(self.signum)
 
 
 def grace_of_environment() -> float | None:

@@ -16,6 +16,7 @@ from graceexit._items import COROUTINE, NEVER, Item
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
     from typing import Any, TypeVar, overload
 
     from typing_extensions import Self
@@ -148,9 +149,7 @@ class Registry:
             each_process: bool = ...,
         ) -> Callable[[F], F]: ...
 
-    def on_exit(
-        self, callback: "Any" = MISSING, /, *arguments: object, **options: "Any"
-    ) -> "Any":
+    def on_exit(self, callback: "Any" = MISSING, /, *arguments: object, **options: "Any") -> "Any":
         """
         Register the decorated function as a callback; it is returned unchanged.
 
@@ -195,10 +194,11 @@ class Registry:
             if self._late:
                 self._late.pop(item, None)
             return self._items.pop(item, False)
-        if not (callable(item) or any(hasattr(item, what) for what in ("is_alive", "poll", "dead"))):
+        has = [hasattr(item, what) for what in ("is_alive", "poll", "dead")]
+        if not callable(item) and not any(has):
             raise TypeError(f"expected an Item, a thread or a callback; got {item!r}")
-        known = [one for one in list(self._items) if one.is_for(item)]
-        return any([self.unregister(one) for one in known])
+        forgotten = [one for one in list(self._items) if one.is_for(item) and self.unregister(one)]
+        return bool(forgotten)
 
     def run(self) -> "Report":
         """
@@ -256,15 +256,19 @@ class Registry:
         run = self._run
         return [] if run is None else run.in_progress()
 
-    def _running(self) -> list[str]:
-        """Return what is being run at this moment, and where it is."""
-        from graceexit._report import call_of, stack_of, subject_of
+    def _running(self, frame: "FrameType | None") -> list[str]:
+        """Return what is being run at this moment, and where it is, in *frame* if that is here."""
+        from graceexit._report import call_of, calls_to, stack_of, subject_of
 
         run = self._run
         running = []
-        for item in self._in_progress() if run is not None else ():
-            ident = run._helper if item.stop is None else getattr(item.subject, "ident", None)
-            calls = stack_of(ident)
+        for item in self._in_progress():
+            ident = (
+                run._helper
+                if run is not None and item.stop is None
+                else getattr(item.subject, "ident", None)
+            )
+            calls = calls_to(frame) if ident == _thread.get_ident() else stack_of(ident)
             at = f" at {call_of(calls[-1])}" if calls else ""
             running.append(subject_of(item.kind, item.name, item.where) + at)
         return running

@@ -6,9 +6,9 @@ somebody asks for them: by whoever prints a report, by the log's own thread, and
 at all.
 
 Nothing is imported at the exit to show an error, the traceback module least of all: a handler that
-raises in the middle of an import can leave the lock of the imports taken for ever, and a module that
-calls `eval`, as one with a namedtuple does, makes Python up to 3.12 forget that it has to die of an
-unhandled KeyboardInterrupt.
+raises in the middle of an import can leave the lock of the imports taken for ever, and a module
+that calls `eval`, as one with a namedtuple does, makes Python up to 3.12 forget that it has to die
+of an unhandled KeyboardInterrupt.
 """
 
 import os
@@ -265,7 +265,8 @@ def traceback_of(error: BaseException) -> str:
 
 def calls_to(frame: "FrameType | None") -> "list[Call]":
     """Return the calls that have led to *frame*, the innermost last."""
-    calls, hidden = [], []
+    calls: list[Call] = []
+    hidden: list[Call] = []
     while frame is not None:
         call = frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
         (hidden if frame.f_globals.get("__name__") in HIDDEN else calls).append(call)

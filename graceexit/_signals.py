@@ -17,8 +17,8 @@ What a handler does is given to this module. Decisions:
   it does nothing, so a late one is harmless, and SIGTERM keeps one meaning. Go's runtime interrupts
   its threads with it for the same reasons.
 * `signal.raise_signal` is replaced, for a server that restores SIG_DFL and sends itself the signal
-  (uvicorn) dies without coming to any hook. Blocking the signal with `pthread_sigmask` instead would
-  be inherited by children, which then survive `terminate()`.
+  (uvicorn) dies without coming to any hook. Blocking the signal with `pthread_sigmask` instead
+  would be inherited by children, which then survive `terminate()`.
 * Another thread than the main one cannot set SIG_DFL through Python. `faulthandler.unregister` can,
   where `faulthandler.register` has found SIG_DFL: so that is called under our handler. Elsewhere
   the C function does it.
@@ -93,19 +93,18 @@ class Handlers:
         if self._real is None:
             self._real = signal.raise_signal
             signal.raise_signal = self._raise_signal
-        # Every one is tried, for a list's `all` would stop at the first.
-        return all([
-            self.put(signum, self._act)
-            for signum in self.signals
-            if signum != SIGINT or is_to_be_noticed(getsignal(signum))
-        ])
+        is_possible = True
+        for signum in self.signals:
+            if signum != SIGINT or is_to_be_noticed(getsignal(signum)):
+                is_possible = self.put(signum, self._act) and is_possible
+        return is_possible
 
     def uninstall(self) -> None:
         """Put back every handler that is still ours, and the functions of `signal`."""
         self._give_back(self._layers)
         self.signals = ()
         if isinstance(signal.default_int_handler, Layer):
-            signal.default_int_handler = real_int_handler  # type: ignore[assignment]
+            signal.default_int_handler = real_int_handler
         if self._real is not None and signal.raise_signal == self._raise_signal:
             signal.raise_signal = self._real
             self._real = None
@@ -167,7 +166,8 @@ class Handlers:
     def _give_back(self, layers: list[tuple[int, Layer]]) -> None:
         """Put back what stood behind these handlers of ours."""
         for signum, layer in reversed(layers):
-            if getsignal(signum) is layer:
+            is_there = getsignal(signum) is layer
+            if is_there:
                 forget_default(signum)
                 set_handler(signum, layer.previous)
         self._layers = [one for one in self._layers if one not in layers]
@@ -181,9 +181,9 @@ class Handlers:
 
 def is_in_front(signum: int, layer: Layer) -> bool:
     """Return whether Python calls *layer*, and not a handler of somebody else which calls it."""
-    current: Any = getsignal(signum)
-    while current is not layer and getattr(type(current), "graceexit", False):
-        current = current.previous
+    current: object = getsignal(signum)
+    while current is not layer and hasattr(type(current), "graceexit"):
+        current = getattr(current, "previous", None)
     return current is layer
 
 

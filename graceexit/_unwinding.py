@@ -81,8 +81,9 @@ class Unwinding:
         else:
             self.leave()
 
-    def leave(self) -> None:
+    def leave(self, signum: int = 0) -> None:
         """Raise SystemExit."""
+        self._signum = signum or self._signum
         if self._hook is None:
             self._hook = sys.unraisablehook
             sys.unraisablehook = self._unraisable
@@ -161,7 +162,7 @@ def stack(frame: "FrameType | None") -> "list[FrameType]":
 def main_task(frame: "FrameType | None") -> "Any":
     """Return the task that asyncio runs on the main thread until it ends, None without one."""
     for one in stack(frame):
-        where = one.f_globals.get("__name__"), one.f_code.co_name
+        where = str(one.f_globals.get("__name__")), one.f_code.co_name
         if where in CLOSING:
             return None
         if where in TASKS:

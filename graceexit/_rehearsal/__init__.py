@@ -1,0 +1,1 @@
+"""A rehearsal of a shutdown: `python -m graceexit rehearse`. The library imports none of it."""
