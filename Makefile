@@ -15,6 +15,9 @@ export INTERFACE GRANIAN
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags)')
 $(if $(VERSION),,$(error $(PYTHON) is not a Python that runs; say which: make PYTHON=python3.13))
 VENV    ?= .venv-$(VERSION)
+# Granian and gevent have nothing for a free-threaded 3.13, and their tests are skipped by name there.
+TESTED  := $(if $(filter 3.13.%t,$(VERSION)),--group broker --group pure-servers \
+	--only-binary hypothesis,--group servers --group loops)
 SERVERS := .venv-servers-$(VERSION)
 DEMO    := .venv-demo$(if $(GRANIAN),-$(GRANIAN))
 STAMP   := .made-by-$(VERSION)
@@ -61,7 +64,7 @@ debian: $(SERVERS)/$(STAMP)
 		|| echo "mod_wsgi is not installed"
 
 .PHONY: test-all
-test-all: ## run every test on every Python from 3.10 up that pyenv, else PATH, has
+test-all: ## run every test on every Python from 3.10 up that pyenv or PATH has
 	@failed=; \
 	for python in $$($(PYTHON) tools/pythons.py); do \
 		echo "== $$python"; \
@@ -119,7 +122,7 @@ clean: ## remove whatever these targets have made
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/$(STAMP): pyproject.toml $(WHEEL)
-	$(call venv,--group test --group servers --group loops $(or $(WHEEL),--editable .))
+	$(call venv,--group test $(TESTED) $(or $(WHEEL),--editable .))
 
 $(SERVERS)/$(STAMP): pyproject.toml
 	$(call venv,--group test --group every-server --editable .)

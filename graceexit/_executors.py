@@ -84,10 +84,11 @@ class Executors:
 
     def hold_finalizers(self, wanted: "Callable[[], bool]") -> None:
         """Hold the finalizers of multiprocessing, if *wanted()* when it calls them."""
-        util = sys.modules.get("multiprocessing.util")
-        if util is None or self._exit_function or sys.version_info >= (3, 13):
+        util: Any = sys.modules.get("multiprocessing.util")
+        real = getattr(util, "_exit_function", None)  # it may be being imported
+        if real is None or self._exit_function or sys.version_info >= (3, 13):
             return
-        self._exit_function = real = util._exit_function
+        self._exit_function = real
 
         def exit_function(*args: "Any", **kwargs: "Any") -> object:
             if not wanted():
@@ -129,7 +130,8 @@ class Executors:
                 free.append(one.hook)
                 hooks[:] = [one.hook if hook is one else hook for hook in hooks]
         if self._over is not None:
-            hooks[:] = [hook for hook in hooks if hook is not self._over]
+            if not getattr(threading, "_SHUTTING_DOWN", False):  # or one would be called again
+                hooks[:] = [hook for hook in hooks if hook is not self._over]
             self._over = None
         if self._real is not None and threading._register_atexit == self._register_atexit:  # type: ignore[attr-defined]
             threading._register_atexit = self._real  # type: ignore[attr-defined]

@@ -104,6 +104,7 @@ class Exit:
         self._pressed = 0.0  # when the last Ctrl-C came that counted
         self._answer = False  # it is to be answered
         self._abandoned = False  # somebody has uninstalled us: nothing is to be ended
+        self._dying = False  # the process is about to send itself a signal that kills it
         self._has_ender = False
         self._to_end = threading.Lock()  # taken by the ender, should two be started
         self._bell = Bell()  # wakes the ender
@@ -133,6 +134,8 @@ class Exit:
 
     def end_by(self, signum: int, frame: "FrameType | None", *, held: bool) -> None:
         """Do what the default action would do, after the clean-up."""
+        if self._dying:  # what it would do is being done
+            return
         first = self._signum is None
         if first:
             self.limits.ask()
@@ -144,7 +147,7 @@ class Exit:
         if not (self._main_ended.is_set() or is_shutting_down(frame)):
             if first and not held:
                 self._unwinding.begin(signum, frame, getsignal(SIGINT))
-        elif not has_ender and self.phase != RUNNING:  # nobody else makes this thread leave the join
+        elif not has_ender and is_in_join(frame):  # nobody else makes this thread leave it
             hide(Leave)
             self.phase = LEAVING
             self.leave(signum, frame, None)
@@ -203,9 +206,9 @@ class Exit:
         if self._registry or self._registry._left or self._signum is not None:
             take_out_of_the_join(self._registry, self._taken_out)
             self._be_first()
-            if self._start() and not self._over.is_set():
+            if self._start() and self._start_waiter():
                 self._executors.hold(self.end_of_hooks)
-            else:
+            elif not self._has_ender or self._over.is_set():
                 self._hooks_over.set()
         else:
             self._hooks_over.set()
@@ -213,11 +216,17 @@ class Exit:
         self._bell.ring()
         if not self._has_ender:
             self._run_here(before_the_join=True)
-        elif not self._waiter.is_alive() and not self._over.is_set():
+        elif not self._start_waiter():
+            self._be_first()
+
+    def _start_waiter(self) -> bool:
+        """Start the thread that Python joins; return whether there is one."""
+        if not self._waiter.is_alive() and not self._over.is_set():
             try:
                 self._waiter.start()
             except RuntimeError:  # no thread can be started, or it is over
-                self._be_first()
+                return False
+        return self._waiter.is_alive()
 
     def end_of_hooks(self) -> None:
         """Note that the hooks of others have run."""
@@ -347,6 +356,7 @@ class Exit:
 
     def _finish(self) -> None:
         """End what is left to end, once the items have been run."""
+        self._hooks_over.set()  # nobody waits for them any more, and what tells of it is taken out
         self._close()
         self._flush()
         if self._signum is not None and (in_child() or not self._main_ended.is_set()):
@@ -446,6 +456,7 @@ class Exit:
         self.notice(signum)
         self._pressed = self.limits.clock()
         # A second one must not kill half way.
+        self._dying = True
         taken = self._handlers.take_over(self.interrupt, self.leave)
         try:
             begun = self._say_begin()
@@ -455,6 +466,7 @@ class Exit:
             self._last_words("")
         finally:
             self._handlers.give_back(taken)
+            self._dying = False
             self.phase = SERVING
 
     def _end_now(self) -> None:
@@ -488,7 +500,7 @@ class Exit:
             if self.phase == WAITING:
                 names = [f"thread {escaped(one.name)}{place_of(one)}" for one in self._others()]
             else:
-                names = self._registry._running()
+                names = self._registry._running(frame)
             said = f"Ctrl-C again: ended at once; still running: {', '.join(names) or 'nothing'}"
             self._last_words(f"graceexit[{os.getpid()}]: {said}\n")
             _signals.die(signum)
@@ -635,9 +647,15 @@ def is_shutting_down(frame: "FrameType | None") -> bool:
     return ours is not None and any(one.f_code is ours for one in stack(frame))
 
 
+def is_in_join(frame: "FrameType | None") -> bool:
+    """Return whether *frame* itself waits for the other threads."""
+    return (
+        frame is not None
+        and frame.f_code.co_name == "_shutdown"
+        and frame.f_globals is vars(threading)
+    )
+
+
 def is_joining(frame: "FrameType | None") -> bool:
     """Return whether *frame* belongs to Python's end: to its join, or to the hook of another."""
-    return any(
-        one.f_code.co_name == "_shutdown" and one.f_globals is vars(threading)
-        for one in stack(frame)
-    )
+    return any(is_in_join(one) for one in stack(frame))

@@ -16,7 +16,6 @@ lock of `threading`, for which a finalizer that runs inside `Thread.start` would
 
 import sys
 import threading
-from functools import partial
 from threading import TIMEOUT_MAX, Thread
 from types import FunctionType, MethodType
 
@@ -277,7 +276,8 @@ def check_stop(stop: "Any") -> None:
 def check_call(function: "Any", what: str) -> None:
     """Refuse what its own code shows to do nothing, or to fail, when it is called."""
     call, given = function, 0
-    if type(call) is partial:
+    # Who has not imported functools has none of its objects.
+    if type(call) is getattr(sys.modules.get("functools"), "partial", None):
         call, given = call.func, None  # its arguments may be right
     if type(call) is MethodType:
         call, given = call.__func__, given if given is None else 1

@@ -145,8 +145,10 @@ class Process:
             if self.grace is not None:
                 self.handlers.put_for_ctrl_c(self._on_ctrl_c)
             self._handled = True
-            if self.exit is None:
-                self.registry._attend = None
+        elif _signals.is_main_thread():
+            self._handled = True  # they can never be set, as in a subinterpreter
+        if self._handled and self.exit is None:
+            self.registry._attend = None
 
     def be_first(self) -> None:
         """Be the exit function that was registered last too, for that one runs first."""

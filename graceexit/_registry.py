@@ -16,6 +16,7 @@ from graceexit._items import COROUTINE, NEVER, Item
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
     from typing import Any, TypeVar, overload
 
     from typing_extensions import Self
@@ -229,13 +230,19 @@ class Registry:
                 return []
             run.hurry(deadline)
         with self._turn:
-            # A run whose watcher was taken away by an exception goes on where it is. Whoever
-            # registers from now on tells it, so that nothing falls between.
-            if (run := self._run) is None:
+            # A run whose watcher was taken away by an exception goes on where it is, unless it has
+            # done so by itself. Whoever registers from now on tells it, so that nothing falls
+            # between.
+            if (run := self._run) is None or run.is_over():
+                self._late.clear()
                 report = lambda outcome: self._tell(outcome, grace)  # noqa: E731
                 trace = self._trace if self._say().wants_debug() else None
                 run = self._run = Run(self._items, self._late, report, trace=trace)
-            run.go(before, deadline)
+            try:
+                run.go(before, deadline)
+            except BaseException:
+                run.interrupted = True
+                raise
             self._tired = run.is_tired()
             if run.inline and run.outcomes and not self._told:
                 self._told = True
@@ -250,15 +257,15 @@ class Registry:
         run = self._run
         return [] if run is None else run.in_progress()
 
-    def _running(self) -> list[str]:
-        """Return what is being run at this moment, and where it is."""
-        from graceexit._report import call_of, stack_of, subject_of
+    def _running(self, frame: "FrameType | None") -> list[str]:
+        """Return what is being run at this moment, and where it is, in *frame* if that is here."""
+        from graceexit._report import call_of, calls_to, stack_of, subject_of
 
         run = self._run
         running = []
         for item in self._in_progress() if run is not None else ():
             ident = run._helper if item.stop is None else getattr(item.subject, "ident", None)
-            calls = stack_of(ident)
+            calls = calls_to(frame) if ident == _thread.get_ident() else stack_of(ident)
             at = f" at {call_of(calls[-1])}" if calls else ""
             running.append(subject_of(item.kind, item.name, item.where) + at)
         return running

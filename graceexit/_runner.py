@@ -203,6 +203,7 @@ class Run:
         plan: What it does next.
         outcomes: How each item ended, in that order.
         inline: No thread can be started.
+        interrupted: An exception has taken a watcher away.
     """
 
     def __init__(
@@ -220,6 +221,7 @@ class Run:
         self.plan.join = self._join  # type: ignore[method-assign]
         self.outcomes: list[Outcome] = []
         self.inline = False
+        self.interrupted = False
         self._report = report
         self._trace = trace  # told of each item that begins, if somebody wants to know
         self._clock = clock
@@ -263,6 +265,10 @@ class Run:
     def is_tired(self) -> bool:
         """Return whether items were left, for they kept coming."""
         return self.plan.rest > 0
+
+    def is_over(self) -> bool:
+        """Return whether it was interrupted, and its helper has done the rest by itself."""
+        return self.interrupted and self._helper is None
 
     def is_inside(self, ident: int) -> bool:
         """Return whether the thread *ident* is performing one of the actions."""

@@ -72,8 +72,10 @@ def test_off_the_main_thread_the_hooks_are_installed_and_the_handlers_left_out(s
         """
     lines, status = script(source).finish()
     assert said(steps(lines)) == [
-        "no handler could be set, so that a signal would have run nothing: the first registration,"
-        " or install(), has to come on the main thread"
+        (
+            "no handler could be set, so that a signal would have run nothing: the first"
+            " registration, or install(), has to come on the main thread"
+        )
     ]
     assert [line for line in lines if not re.match(WHY, line)] == ["ready", "closed"]
     assert status == 0
@@ -332,7 +334,7 @@ UNINSTALL = """
     print(state() == installed != before)
     if then == "from behind":
         ours = signal.getsignal(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, lambda *args: (print("in front"), ours(*args)))
+        signal.signal(signal.SIGTERM, lambda *args: (print("in front"), ours(*args), sys.exit(4)))
     graceexit.uninstall()
     graceexit.uninstall()
     print(state() == before)
@@ -350,13 +352,13 @@ UNINSTALL = """
         ("end", True, [], 0),
         ("signal", True, [], -SIGTERM),
         ("anew", True, ["closed too", "closed"], -SIGTERM),
-        ("from behind", False, ["in front"], -SIGTERM),
+        ("from behind", False, ["in front"], 4),
     ],
 )
 def test_uninstall_puts_everything_back_until_the_next_register(
     script, then, put_back, expected, status
 ):
-    """Items stay registered; a handler that somebody has gone in front of only passes it on."""
+    """Items stay registered; a handler of ours that another one calls returns, and does nothing."""
     running = script(UNINSTALL, then)
     running.wait_for("ready")
     assert running.lines == ["True", str(put_back), "ready"]

@@ -54,8 +54,10 @@ def test_an_item_that_fails_or_hangs_is_named_and_the_next_one_runs(scenario):
     logged = [re.sub(WHO + "at the end of the program: ", "", line) for line in logged]
     assert [line for line in logged if line not in printed] == [
         "graceexit INFO: exit begins, 9 to run",
-        "graceexit WARNING: callback 'hangs' (troubles.py) did not return within timeout=0.3 s;"
-        " left behind at troubles.py in hangs",
+        (
+            "graceexit WARNING: callback 'hangs' (troubles.py) did not return within timeout=0.3 s;"
+            " left behind at troubles.py in hangs"
+        ),
         "graceexit ERROR: callback 'the pool' (troubles.py) failed: ValueError: no such pool",
         "Traceback (most recent call last):",
         "ValueError: no such pool",
@@ -65,8 +67,10 @@ def test_an_item_that_fails_or_hangs_is_named_and_the_next_one_runs(scenario):
         "graceexit ERROR: callback 'interrupted' (troubles.py) failed: KeyboardInterrupt",
         "Traceback (most recent call last):",
         "KeyboardInterrupt",
-        "graceexit WARNING: callback 'again' (troubles.py) not run: it has been run in this exit"
-        " before",
+        (
+            "graceexit WARNING: callback 'again' (troubles.py) not run: it has been run in this"
+            " exit before"
+        ),
         "graceexit INFO: exit complete: 5 done, 1 overran, 3 failed, 1 not run in N s",
     ]
     assert status == 0

@@ -22,9 +22,9 @@ from unittest import mock
 import pytest
 
 import graceexit
-from graceexit import Item, Registry
+from graceexit import Registry
 from graceexit._latch import Bell
-from graceexit._runner import Run
+from graceexit._runner import GENERATIONS, SLACK, Plan, Run
 
 
 @pytest.fixture
@@ -69,6 +69,7 @@ class Pool:
     """What is to be shut down, and can be closed as well."""
 
     def __repr__(self):
+        """Say what the message has."""
         return "a pool"
 
     def close(self):
@@ -82,6 +83,7 @@ class Closable:
     """What is to be closed."""
 
     def __repr__(self):
+        """Say what the message has."""
         return "a connection"
 
     def close(self):
@@ -114,10 +116,13 @@ IDLE = threading.Thread(name="idle")
 REFUSED = [
     (7, {}, TypeError, "expected a thread or a callback; got 7"),
     (None, {}, TypeError, "expected a thread or a callback; got None: write on_exit(f), not on_ex"),
-    (int, {}, TypeError, "got <class 'int'>: give an instance of it"),
+    (threading.Thread, {}, TypeError, "got <class 'threading.Thread'>: give an instance of it"),
+    (Ended, {"stop": nothing}, TypeError, "Ended'>: give an instance of it"),
+    (int, {"stop": nothing}, TypeError, "expected a thread; got <class 'int'>: give an instance"),
     (Pool(), {}, TypeError, "got a pool: write on_exit(x.shutdown)"),
     (Closable(), {}, TypeError, "got a connection: write on_exit(x.close)"),
     (generator, {}, TypeError, "is a generator function: to call it runs nothing; write a functio"),
+    (functools.partial(generator), {}, TypeError, "is a generator function: to call it runs noth"),
     (async_generator, {}, TypeError, "is a generator function: to call it runs nothing"),
     (needy, {}, TypeError, "needs arguments (a, c): use functools.partial, or a method of an inst"),
     (Needy(), {}, TypeError, "needs arguments (a, c): use functools.partial"),
@@ -126,7 +131,7 @@ REFUSED = [
     (functools.wraps(nothing)(needy), {}, TypeError, "needs arguments (a, c)"),
     (IDLE, {}, TypeError, "needs stop=, which tells it to end: a callable, or an object with set"),
     (IDLE, {"stop": 7}, TypeError, "stop must be a callable or have set(); got 7"),
-    (IDLE, {"stop": EVENT.is_set}, TypeError, "asks and does not tell: give the event itself"),
+    (IDLE, {"stop": EVENT.is_set}, TypeError, "asks and does not tell: write event, or event.set"),
     (
         IDLE,
         {"stop": threading.Event},
@@ -179,16 +184,25 @@ def coroutine_of_old():
     yield from asyncio.sleep(0).__await__()
 
 
+def takes_whatever_comes(*arguments, **options):
+    """Need nothing."""
+
+
+def takes_what_has_a_default(a=1, *, b=2):
+    """Need nothing."""
+
+
 @pytest.mark.parametrize(
     "callback",
     [
         functools.partial(needy, 1, c=2),
+        Closable,  # a class may be what is meant, unless it is one of threads
         wraps_one_with_arguments,
         Pool().close,
         mock.Mock(),
         coroutine_of_old,
-        lambda *all_of_them, **by_name: None,
-        lambda a=1, *, b=2: None,
+        takes_whatever_comes,
+        takes_what_has_a_default,
         operator.attrgetter("name"),  # its code is C, and not asked
     ],
 )
@@ -230,11 +244,10 @@ def test_a_greenlet_is_a_thread_here(registry):
             self.dead = told.is_set()
 
     told = threading.Event()
-    registry.register(Greenlet(), stop=told)
-    assert outcomes(registry.run()) == [("Greenlet", "done")]
-    registry.register(Greenlet(), stop=nothing, timeout=0.1)
-    told.clear()
-    assert outcomes(registry.run()) == [("Greenlet", "overran")]
+    registry.register(Greenlet(), stop=told, name="ends")
+    assert outcomes(registry.run()) == [("ends", "done")]
+    registry.register(Greenlet(), stop=told.clear, timeout=0.1, name="goes on")
+    assert outcomes(registry.run()) == [("goes on", "overran")]
 
 
 def test_on_exit_refuses_stop_and_returns_the_function_unchanged(registry):
@@ -438,7 +451,7 @@ def test_one_thread_runs_every_callback_in_time_and_an_async_one_in_its_loop(reg
 
 
 def test_what_is_registered_during_a_run_is_run_in_it_once(registry):
-    """Also of an order that is over; a subject that has been run is not run again."""
+    """Also of an order that is over, and first then; a subject that has run is not run again."""
     calls = []
 
     def first():
@@ -461,8 +474,8 @@ def test_what_is_registered_during_a_run_is_run_in_it_once(registry):
     registry.register(first)
     report = registry.run()
     assert calls == ["first", "second", "third"]
-    assert [result.outcome for result in report.results] == ["done", "not run", "done", "done"]
-    assert str(report.results[1]).endswith("not run")
+    assert [result.outcome for result in report.results] == ["done", "done", "not run", "done"]
+    assert str(report.results[2]).endswith("not run")
 
 
 def test_a_thread_that_is_forgotten_during_a_run_is_not_told_to_stop(registry):
@@ -532,6 +545,7 @@ def test_an_item_that_has_begun_before_the_signal_has_half_of_what_is_left_then(
                 release.set()
         return now[0]
 
+    registry.register(nothing, order=1)  # else it would be the last one, which has all of it
     registry.register(release.wait, timeout=60)
     run = a_run(registry, clock=clock)
     with pytest.raises(KeyboardInterrupt):
@@ -539,16 +553,29 @@ def test_an_item_that_has_begun_before_the_signal_has_half_of_what_is_left_then(
     now[0] = 10.0
     looks.clear()
     run.go(deadline=10.2)
-    assert [how for _, how, *_ in run.outcomes] == ["done"]
+    assert [how for _, how, *_ in run.outcomes] == ["done", "done"]
 
 
 def test_an_item_has_half_of_what_is_left_or_its_timeout_if_that_is_less():
     """What is left counts from its begin, or from when that became known."""
-    run = Run({}, print, clock=lambda: 10.0)
-    assert run._end(5.0, None) == float("inf")
+    run = a_run(Registry(), clock=lambda: 10.0)
+    run.plan.is_last = lambda: False
+
+    def ends(verb):
+        """Return when actions are over, each with its begin and its timeout."""
+        actions = [(10.0, None), (14.0, 60.0), (14.0, 0.5), (5.0, None)]
+        return [run._end((None, verb, *action)) for action in actions]
+
+    assert ends("call") == [float("inf"), 74.0, 14.5, float("inf")]
     run.go(deadline=18.0)
-    ends = [run._end(*item) for item in [(10.0, None), (14.0, 60.0), (14.0, 0.5), (5.0, None)]]
-    assert ends == [14.0, 16.0, 14.5, 14.0]
+    assert ends("call") == ends("stop") == [14.0, 16.0, 14.5, 14.0]
+    assert ends("join") == [end + SLACK for end in ends("call")]
+    # The last one has all that is left; a thread to be joined still comes behind its stop.
+    run.plan.is_last = lambda: True
+    assert ends("call") == [18.0, 18.0, 14.5, 18.0]
+    assert ends("stop") == [14.0, 16.0, 14.5, 14.0]
+    run.plan.told[mock.sentinel.another] = 10.0, None
+    assert ends("call") == [14.0, 16.0, 14.5, 14.0]
 
 
 def test_a_run_that_was_interrupted_and_has_ended_by_itself_is_over(registry):
@@ -563,6 +590,12 @@ def test_a_run_that_was_interrupted_and_has_ended_by_itself_is_over(registry):
     with pytest.raises(KeyboardInterrupt):
         registry.run()
     while idents[0] in sys._current_frames():
+        time.sleep(0.001)
+    registry.register(nothing)
+    registry.register(interrupt, name="again", order=1)
+    with pytest.raises(KeyboardInterrupt):
+        registry.run()
+    while idents[1] in sys._current_frames():
         time.sleep(0.001)
     registry.register(nothing)
     assert outcomes(registry.run()) == [("nothing", "done")]
@@ -610,6 +643,272 @@ def test_what_is_registered_again_and_forgotten_during_a_run_is_not_mentioned(re
     assert outcomes(registry.run()) == [("nothing", "done"), ("again", "done")]
 
 
+def test_a_method_that_has_been_run_is_not_run_again_in_the_same_run(registry):
+    """Each time that it is asked for it is another object, of C code too."""
+
+    class Client:
+        def close(self):
+            calls.append("closed")
+            registry.register(client.close, name="again")
+            registry.register(calls.append, name="needs what nobody gives")
+            registry.register(numbers.clear, name="clear again")
+
+    calls, numbers, client = [], [1], Client()
+    registry.register(client.close, name="close")
+    registry.register(numbers.clear, name="clear")
+    assert outcomes(registry.run()) == [
+        ("clear", "done"),
+        ("close", "done"),
+        ("clear again", "not run"),
+        ("needs what nobody gives", "failed"),
+        ("again", "not run"),
+    ]
+    assert calls == ["closed"]
+
+
+def test_items_that_register_items_without_an_end_do_not_keep_the_run_from_ending(registry):
+    """So many generations are run; the rest is one result that counts them."""
+    calls = []
+
+    def register():
+        calls.append(len(registry))
+        registry.register(functools.partial(register))  # another subject each time
+
+    registry.register(nothing, order=1)
+    registry.register(register)
+    report = registry.run()
+    assert len(calls) == 1 + GENERATIONS
+    *ran, rest = outcomes(report)
+    assert {outcome for _, outcome in ran} == {"done"}
+    assert ran[-1] == ("nothing", "done")
+    assert (len(registry), rest) == (0, ("1 items registered during the exit", "not run"))
+    assert ", 1 not run in " in report.summary
+
+
+def test_items_of_other_threads_come_behind_what_was_planned(registry):
+    """Whatever their order is; those that an item registers come by theirs."""
+    ready, registered = threading.Event(), threading.Event()
+
+    def from_outside():
+        ready.wait()
+        registry.register(nothing, order=-7, name="from outside")
+        registered.set()
+
+    def item():
+        ready.set()
+        registered.wait()
+        registry.register(threading.Thread(), stop=nothing, order=1, name="a thread")
+        registry.register(nothing, order=1, name="from inside")
+        registry.register(nothing, order=-7, name="of a past order")
+
+    outside = threading.Thread(target=from_outside)
+    outside.start()
+    registry.register(nothing, order=1, name="planned")
+    registry.register(item, name="item")
+    assert [name for name, _ in outcomes(registry.run())] == [
+        *("item", "of a past order", "a thread", "from inside", "planned"),
+        "from outside",
+    ]
+    outside.join()
+
+
+def test_a_thread_that_registers_without_an_end_does_not_keep_the_run_from_ending(
+    registry, monkeypatch
+):
+    """Its items are run for some time after the last one that was planned, and then no more."""
+    monkeypatch.setattr("graceexit._runner.LATE", 0.1)
+    over, calls = threading.Event(), []
+
+    def keep_registering():
+        while not over.wait(0.001):
+            registry.register(lambda: (calls.append(1), time.sleep(0.005)))
+
+    def begin():
+        outside.start()
+        while len(registry) < 9:
+            time.sleep(0.001)
+
+    outside = threading.Thread(target=keep_registering)
+    registry.register(begin, timeout=60)
+    report = registry.run()
+    over.set()
+    outside.join()
+    assert len(calls) > 8
+    rest = report.results[-1]
+    assert (rest.outcome, rest.kind, rest.where) == ("not run", "callback", "")
+    assert rest.name.endswith(" items registered during the exit")
+
+
+def test_threads_of_one_order_have_outcomes_and_seconds_of_their_own(registry):
+    """Not those of a neighbour that is waited for in front of them."""
+    release, flag = threading.Event(), threading.Event()
+    slow = threading.Thread(target=lambda: flag.wait() and time.sleep(0.4))
+    quick = threading.Thread(target=flag.wait)
+    stuck = threading.Thread(target=release.wait)
+    for thread, name, timeout in ((quick, "quick", 60), (slow, "slow", 60), (stuck, "stuck", 0.2)):
+        thread.start()
+        stop = nothing if thread is stuck else flag
+        registry.register(thread, stop=stop, name=name, timeout=timeout)
+    report = registry.run()
+    release.set()
+    stuck.join()
+    assert outcomes(report) == [("quick", "done"), ("stuck", "overran"), ("slow", "done")]
+    quickly, overrun, slowly = [result.seconds for result in report.results]
+    assert quickly < 0.2 <= overrun < 0.4 <= slowly
+
+
+def test_a_thread_that_dies_of_an_exception_after_its_stop_has_failed(registry, monkeypatch):
+    """With what it has died of, which `threading.excepthook` is told as ever."""
+    flag, heard = threading.Event(), []
+
+    def die(error):
+        flag.wait()
+        raise error
+
+    monkeypatch.setattr(threading, "excepthook", lambda args: heard.append(args.exc_type))
+    for error in (ValueError("no pool"), SystemExit(3)):
+        thread = threading.Thread(target=die, args=[error], name=type(error).__name__)
+        thread.start()
+        registry.register(thread, stop=flag)
+    results = {result.name: result for result in registry.run().results}
+    failed, left = results["ValueError"], results["SystemExit"]
+    assert (failed.outcome, str(failed.error)) == ("failed", "no pool")
+    assert (left.outcome, left.error) == ("done", None)
+    assert ValueError in heard
+
+
+def test_a_stop_that_dawdles_and_then_raises_fails_its_thread(registry):
+    """It goes on by itself, and what it raises is not lost."""
+    flag, told = threading.Event(), []
+
+    def dawdle():
+        time.sleep(0.3)
+        flag.set()
+        raise OSError("cannot tell")
+
+    for stop in (lambda: told.append("another"), dawdle):
+        thread = threading.Thread(target=lambda: flag.wait() and time.sleep(0.2))
+        thread.start()
+        registry.register(thread, stop=stop, timeout=60, name=stop.__name__)
+    results = {result.name: result for result in registry.run().results}
+    assert told == ["another"]
+    assert (results["<lambda>"].outcome, results["dawdle"].outcome) == ("done", "failed")
+    assert str(results["dawdle"].error) == "cannot tell"
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="a join marks nothing there")
+def test_a_thread_that_a_join_has_marked_as_stopped_is_waited_for(registry):
+    """An exception that leaves `join` does that to one that goes on (python/cpython#90882)."""
+    flag = threading.Event()
+    thread = threading.Thread(target=lambda: flag.wait() and time.sleep(0.2))
+    thread.start()
+    thread._tstate_lock.release()
+    thread._wait_for_tstate_lock()
+    assert not thread.is_alive()
+    registry.register(thread, stop=flag, name="marked")
+    (result,) = registry.run().results
+    assert (result.name, result.outcome) == ("marked", "done")
+    assert result.seconds >= 0.2
+
+
+class Awaitable:
+    """What can be awaited, and is no coroutine."""
+
+    def __init__(self, awaited):
+        self.awaited = awaited
+
+    def __await__(self):
+        """Note it."""
+        yield from asyncio.sleep(0).__await__()
+        self.awaited.append("awaitable")
+
+
+def test_what_a_callback_returns_is_awaited(registry):
+    """A coroutine, anything awaitable, and a Future of `concurrent.futures`, with its error."""
+    awaited = []
+
+    async def coroutine(what):
+        awaited.append(what)
+
+    broken = concurrent.futures.Future()
+    broken.set_exception(OSError("no pool"))
+    pending = concurrent.futures.Future()
+    registry.register(lambda: pending, name="pending", timeout=0.1)
+    registry.register(lambda: broken, name="broken")
+    registry.register(lambda: Awaitable(awaited), name="awaitable")
+    registry.register(lambda: coroutine("coroutine"), name="coroutine")
+    report = registry.run()
+    pending.set_result(None)
+    assert awaited == ["coroutine", "awaitable"]
+    assert outcomes(report) == [
+        *(("coroutine", "done"), ("awaitable", "done"), ("broken", "failed")),
+        ("pending", "overran"),
+    ]
+    assert str(report.results[2].error) == "no pool"
+
+
+def test_a_future_of_a_running_loop_is_waited_for_there(registry):
+    """It cannot be awaited in another loop."""
+    loop, ended = asyncio.new_event_loop(), []
+    runs = threading.Thread(target=loop.run_forever)
+    runs.start()
+
+    async def work():
+        await asyncio.sleep(0.05)
+        ended.append(asyncio.get_running_loop())
+
+    async def begin():
+        return asyncio.ensure_future(work())
+
+    registry.register(lambda: asyncio.run_coroutine_threadsafe(begin(), loop).result())
+    assert registry.run().ok
+    loop.call_soon_threadsafe(loop.stop)
+    runs.join()
+    loop.close()
+    assert ended == [loop]
+
+
+def test_what_the_grace_cuts_short_or_leaves_is_said_to_be_its_doing(registry, caplog):
+    """The timeout of an item is not what it has overrun then."""
+    release = threading.Event()
+    registry.register(nothing, order=1, name="left")
+    registry.register(release.wait, timeout=60, name="cut")
+    begun = time.monotonic()
+    results = registry._advance(deadline=begun + 0.2, grace=7.0)
+    registry._say().flush(5)
+    release.set()
+    assert [(item.name, how, limit) for item, how, *_, limit in results] == [
+        ("cut", "overran", "grace"),
+        ("left", "done", None),
+    ]
+    registry.register(nothing, name="left")
+    [outcome] = registry._advance(deadline=begun, grace=7.0)
+    registry._say().flush(5)
+    assert (outcome[1], outcome[6]) == ("not run", "grace")
+    overran, left = caplog.messages
+    assert re.search(
+        r"did not return within 0\.\d+ s, its share of grace=7 s; left behind", overran
+    )
+    assert re.search(r"callback 'left' \(\S+\) not run: grace=7 s is over$", left)
+
+
+def test_at_debug_the_begin_and_the_end_of_each_item_is_said(registry, caplog):
+    """The log is asked once, when the run begins."""
+    caplog.set_level("DEBUG", "graceexit")
+    registry.register(nothing)
+    registry.register(threading.Thread(), stop=nothing, name="idle")
+    registry.run()
+    said = [re.sub(r"\(\S+\)|[\de.-]+ s$", "...", line) for line in caplog.messages]
+    head = f"graceexit[{os.getpid()}]: in run(): "
+    assert said == [
+        f"{head}thread 'idle' begins",
+        f"{head}thread 'idle' done after ...",
+        f"{head}callback 'nothing' ... begins",
+        f"{head}callback 'nothing' ... done after ...",
+    ]
+    assert {record.levelname for record in caplog.records} == {"DEBUG"}
+
+
 def test_an_item_that_cannot_be_compared_does_not_hold_up_the_others(registry):
     """Each subject that is registered late is compared with those that have been run."""
 
@@ -637,7 +936,7 @@ def test_an_error_of_the_runner_itself_ends_the_run_and_the_rest_runs_next(regis
     registry.register(lambda: calls.append("rest"), order=1)
     registry.register(nothing)
 
-    def broken(self, subject):
+    def broken(self, item, outcomes):
         raise MemoryError
 
     def register_late():
@@ -647,7 +946,7 @@ def test_an_error_of_the_runner_itself_ends_the_run_and_the_rest_runs_next(regis
     raised = []
     with monkeypatch.context() as patch:
         patch.setattr(sys, "unraisablehook", lambda error: raised.append(error.exc_type))
-        patch.setattr(Item, "is_for", broken)
+        patch.setattr(Plan, "_has_run", broken)
         registry.run()
     assert (raised, calls) == ([MemoryError], [])
     registry.run()
@@ -741,6 +1040,7 @@ def test_an_item_is_named_by_its_name_its_thread_or_its_function(registry):
             registry.register(functools.partial(functools.partial(nothing))),
             registry.register(Ended().is_alive),
             registry.register([].clear),
+            registry.register(int),
             registry.register(named, stop=nothing),
             registry.register(threading.Thread(target=nothing, name="t"), stop=nothing),
             registry.register(IDLE, stop=nothing),
@@ -752,6 +1052,7 @@ def test_an_item_is_named_by_its_name_its_thread_or_its_function(registry):
         ("nothing", "callback", line(nothing)),
         ("Ended.is_alive", "callback", line(Ended.is_alive)),
         ("list.clear", "callback", ""),
+        ("int", "callback", ""),
         ("flusher", "thread", line(Named.run)),
         ("t", "thread", line(nothing)),
         ("idle", "thread", ""),

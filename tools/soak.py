@@ -36,6 +36,11 @@ LIMIT = 60.0  # seconds for a program, and then for its children, to end
 # fork waits. So an impatient supervisor sends SIGTERM after so many seconds.
 AGAIN = 3.0
 AT_ONCE = 4
+# What Python makes of a Ctrl-C while `Thread.start` waits: python/cpython#118433.
+LOST_CTRL_C = "RuntimeError: release unlocked lock"
+# A free-threaded 3.13 leaves the lock of an object taken for ever in a child that is forked while
+# another thread uses the object: 4 of 63 forks, in a program with a dict and without graceexit.
+HANGS_IN_FORKS = sys.version_info[:2] == (3, 13) and "t" in sys.abiflags
 # The items of each process have numbers from 500 upwards, those of children from 1000 upwards.
 EACH, CHILDREN = 500, 1000
 
@@ -115,6 +120,13 @@ def is_own(number: int, *, is_child: bool) -> bool:
     return number >= EACH if is_child else number < CHILDREN
 
 
+def did_not_end(text: str) -> tuple[str, str]:
+    """Raise, unless it may be Python that hangs."""
+    if HANGS_IN_FORKS:
+        return "forks, and no GIL", "did not end"
+    raise FailureError(f"it or a child of it did not end; {text}")
+
+
 def one_round(seed: int) -> tuple[str, str]:
     """Run one program; return how it was ended and how it has ended."""
     chance = random.Random(seed)  # noqa: S311
@@ -134,7 +146,7 @@ def one_round(seed: int) -> tuple[str, str]:
     sent += [signal.Signals(int(n)) for who, n in find("raises", output) if who == str(pid)]
     text = f"seed {seed}: {ending}, sent {[s.name for s in sent]}, status {status}\n{said}"
     if status is None:
-        raise FailureError(f"it or a child of it did not end; {text}")
+        return did_not_end(text)
     ran = Counter(find("ran", output))
     registered = set(find("registered", output)) - set(find("unregisters", output))
     if twice := [item for item, count in ran.items() if count > 1]:
@@ -152,6 +164,8 @@ def one_round(seed: int) -> tuple[str, str]:
     if not at_once and (missing := [item for item in registered if not ran[item]]):
         raise FailureError(f"{missing} did not run; {text}")
     allowed = {ENDINGS[ending], *(-signum for signum in sent)}
+    if LOST_CTRL_C in said:
+        allowed.add(1)
     if status not in allowed:
         raise FailureError(f"status {status} is none of {allowed}; {text}")
     names = "+".join(sorted({one.name for one in sent})) or "no signal"
