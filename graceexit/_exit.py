@@ -92,8 +92,8 @@ class Exit:
         handlers: _signals.Handlers,
         limits: "Limits",
         executors: Executors,
-        account: "Account | None",
         be_first: "Callable[[], None]",
+        account: "Account | None" = None,
     ) -> None:
         self.limits = limits
         self.phase = SERVING
@@ -446,10 +446,12 @@ class Exit:
             return
         self._exit_functions.set()
         self._joined.set()
+        has_begun = False
         for _ in range(RAISES):
             try:
-                self._bell.ring()
-                self._begin()  # if the hook did not
+                if not has_begun:
+                    self._begin()  # if the hook did not
+                    has_begun = True
                 self.end_of_hooks()
                 if self._has_ender:
                     self._over.wait()

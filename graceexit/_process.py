@@ -242,8 +242,8 @@ class Process:
                 self.handlers,
                 limits,
                 self._executors,  # type: ignore[arg-type]
-                self._account(),
                 self.be_first,
+                self._account(),
             )
             vars(self).setdefault("exit", ending)  # a handler may come between: one of two is kept
         return self.exit
