@@ -134,7 +134,7 @@ class Executors:
         if self._over is not None:
             # Python goes through them from behind: one would be called again.
             if not getattr(threading, "_SHUTTING_DOWN", False):
-                hooks[:] = [hook for hook in hooks if hook is not self._over]
+                hooks[:] = [hook for hook in hooks if hook != self._over]
             self._over = None
         current = getattr(threading, "_register_atexit", None)
         if self._real is not None and current == self._register_atexit:
