@@ -451,8 +451,8 @@ class Exit:
             try:
                 if not has_begun:
                     self._begin()  # if the hook did not
+                    self.end_of_hooks()
                     has_begun = True
-                self.end_of_hooks()
                 if self._has_ender:
                     self._over.wait()
                 if (self._registry and not self._registry._tired) or self._registry._run:
