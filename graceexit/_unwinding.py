@@ -53,10 +53,14 @@ class Unwinding:
     """
 
     def __init__(
-        self, ring: "Callable[[], object]", say: "Callable[[BaseException], object]"
+        self,
+        ring: "Callable[[], object]",
+        prepare: "Callable[[], object]",
+        say: "Callable[[BaseException], object]",
     ) -> None:
         self.parked = False
         self._ring = ring  # wakes the thread that looks whether it is to be raised again
+        self._prepare = prepare  # sets the handler in which it is
         self._say = say  # tells of an error of the main task
         self._signum = 0
         self._error: BaseException | None = None  # what was raised
@@ -137,6 +141,7 @@ class Unwinding:
         task.add_done_callback(ended)
         if not getattr(runner, "_interrupt_count", 0):
             task.cancel()
+        self._prepare()
         self._at = monotonic() + TURN
         task.get_loop().call_soon_threadsafe(turned)
         self._ring()
@@ -144,6 +149,7 @@ class Unwinding:
     def _unraisable(self, unraisable: "sys.UnraisableHookArgs", /) -> None:
         """Note that what we have raised was ignored; give the rest to whom it is for."""
         if unraisable.exc_value is not None and unraisable.exc_value is self._error:
+            self._prepare()
             self._at = monotonic() + AGAIN
             self._ring()
         else:
