@@ -45,7 +45,7 @@ from graceexit._report import (
     text_of,
     traceback_of,
 )
-from graceexit._unwinding import Unwinding, is_interrupted, stack
+from graceexit._unwinding import Unwinding, is_interrupted, is_under_way, stack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,11 +159,15 @@ class Exit:
         """Let another thread make the main thread unwind once more."""
         self._handlers.put_for_leaving(self.leave)
 
-    def leave_by(self, signum: int) -> None:
+    def leave_by(self, signum: int, frame: "FrameType | None", error: BaseException | None) -> None:
         """Unwind the main thread now, which had something in hand when *signum* came."""
+        if error is not None and not is_under_way():  # what is raised now takes its place
+            self._say_failed(error, "what was in hand")
         if signum == SIGINT != self._signum:
-            raise KeyboardInterrupt
-        self._unwinding.leave(signum)
+            self._prepare()
+            self._unwinding.interrupt()
+        else:
+            self._unwinding.begin(signum, frame, getsignal(SIGINT))
 
     def press(self, signum: int, *, held: bool) -> None:
         """Note Ctrl-C where Python's own handler goes on to raise KeyboardInterrupt."""
@@ -594,8 +598,8 @@ class Exit:
                 said = f"the report cannot be written to {account.path}: {why_not}"
                 self._registry._say().post(WARNING, said)
 
-    def _say_failed(self, error: BaseException) -> None:
-        said = f"the main task failed: {type(error).__qualname__}: {text_of(error)}"
+    def _say_failed(self, error: BaseException, what: str = "the main task") -> None:
+        said = f"{what} failed: {type(error).__qualname__}: {text_of(error)}"
         self._say_why()
         self._registry._say().post(ERROR, said, error)
 

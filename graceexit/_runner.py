@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
     from graceexit._items import Item, Outcome
 
-    # item; "stop", "join" or "call"; what does it; when it began, None for now; timeout
-    Step: TypeAlias = tuple[Item, str, Callable[[], object], float | None, float | None]
+    # A callback to call. For a thread: itself; "stop" or "join"; what does it; when it began, None
+    # for now; timeout.
+    Step: TypeAlias = Item | tuple[Item, str, Callable[[], object], float | None, float | None]
     # item; verb; when it began; timeout
     Action: TypeAlias = tuple[Item, str, float, float | None]
 
@@ -126,7 +127,7 @@ class Plan:
             if (generation or hurried) and self._is_not_run(item, outcomes):
                 continue
             if item.stop is None:
-                yield item, "call", item.subject, None, item.timeout
+                yield item
             else:
                 yield from self._stage(item, planned)
 
@@ -372,18 +373,22 @@ class Run:
                 self._helper = None
                 self._bell.ring()
 
-    def _work(self) -> bool:  # noqa: C901  (a call for each part takes half as long again)
+    def _work(self) -> bool:  # noqa: C901, PLR0912  (a call for each part takes half as long)
         """Perform one step after the other; return whether all were, and by this helper."""
-        clock, running, outcomes, trace = self._clock, self._running, self.outcomes, self._trace
-        hurried = self.plan.hurried
-        main_thread = threading.main_thread
-        main = main_thread()
+        clock, running, outcomes = self._clock, self._running, self.outcomes
+        trace, hurried = self._trace, self.plan.hurried
+        of_threading = vars(threading)
+        main = of_threading["_main_thread"]
         now = clock()
-        for item, verb, perform, begun, timeout in self._steps:
+        for step in self._steps:
             # Begin, and have the watcher look in time.
-            if begun is None:
-                begun = now  # noqa: PLW2901
-            key: object = item if verb == "call" else (item, verb)
+            if isinstance(step, tuple):
+                item, verb, perform, begun, timeout = step
+                begun = now if begun is None else begun
+                key: object = item, verb
+            else:  # a callback, the quick way
+                key = item = step
+                verb, perform, begun, timeout = "call", item.subject, now, item.timeout
             running[key] = action = item, verb, begun, timeout
             if hurried or (timeout and begun + timeout < self._wake):
                 self._wake = 0.0  # before it is rung, for then the watcher writes it
@@ -400,7 +405,7 @@ class Run:
                 error = raised
             # Say how it ended, unless the watcher has. In a forked child, where the thread that
             # forked is the main thread, there is nothing to be done.
-            if main_thread() is not main:
+            if of_threading["_main_thread"] is not main:
                 return False  # pragma: no cover - nothing can be measured there any more
             now = clock()
             if running.pop(key, None) is None:
