@@ -5,9 +5,9 @@ How a process ends: one SIGTERM, from the handler to the death.
     SERVING   end_by: notes the signal, starts
               the ender, and unwinds
     WAITING   unwinds; hook: "I have ended";       waits for the main thread, runs the items of
-              runs the hooks of others, and        negative order, waits for those hooks, for the
-              joins the other threads              other threads and for the jobs of pools
-    RUNNING   is still in that join                runs the rest
+              runs the hooks of others, joins      negative order, waits for those hooks, for the
+              the other threads; joined: waits     other threads and for the jobs of pools
+    RUNNING   is in that join, or waits            runs the rest
     LEAVING   leaves the join; at_exit: runs the   closes what was held open; sees to it that the
               exit functions, and dies             main thread gets there, and that it takes no
                                                    longer than it may
@@ -18,8 +18,8 @@ on the main thread, where somebody's handler may raise between any two instructi
 with the same step, `_begin`, which may be done again, and what the one does not come to do the
 other does.
 
-The interpreter joins a small non-daemon thread that waits for the ender, like any other. Not done,
-because it hangs on 3.15: to mark a stuck thread as joined. Python up to 3.12 keeps a set of the
+The main thread waits for the ender where Python has joined the other threads. Not done, because it
+hangs on 3.15: to mark a stuck thread as joined. Python up to 3.12 keeps a set of the
 locks that it is going to wait for, and the hook takes the registered threads out of it: where no
 thread can be started (3.12.1 after the main thread's end, a process limit) the items run after the
 join, for the main thread has to have ended by then for whoever looks at that.
@@ -122,7 +122,6 @@ class Exit:
         self._finished = Latch()  # they have ended
         self._cut: list[threading.Thread] = []  # who goes on though its time is over
         self._taken_out: set[int] = set()  # ids of threads that Python does not join at its end
-        self._waiter: threading.Thread | None = None  # what the interpreter joins
 
     # SERVING: the handlers. They run on the main thread, between any two instructions of it.
 
@@ -234,20 +233,6 @@ class Exit:
         self._bell.ring()
         if not self._has_ender:
             self._run_here(before_the_join=True)
-        elif self._waiter is None and not self._over.is_set():
-            self._start_waiter()
-
-    def _start_waiter(self) -> None:
-        """Start the thread that the interpreter joins."""
-        waiter = threading.Thread(target=self._accompany, name="graceexit", daemon=False)
-        # By which another copy of the package knows it, and does not wait for it.
-        waiter.graceexit = True  # type: ignore[attr-defined]
-        try:
-            waiter.start()
-            self._waiter = waiter
-        except RuntimeError:  # no thread can be started: the exit function waits for the ender,
-            self._executors.forget()  # and pools are closed as Python closes them
-            self._be_first()
 
     def end_of_hooks(self) -> None:
         """Note that the hooks of others have run."""
@@ -255,16 +240,25 @@ class Exit:
         self._bell.ring()
 
     def joined(self) -> None:
-        """Run what is left where no thread could be started; Python has joined the other ones."""
+        """Wait for the ender, on the main thread; Python has joined the other ones."""
         self.end_of_hooks()
-        if self._has_ender and in_child():  # there may be no exit function that waits
-            self._over.wait()
-        if not self._has_ender:
+        if self._has_ender:
+            self._wait_until_over()
+        else:
             self._run_here(before_the_join=False)
             if self._signum is not None and in_child():
                 self._die(self._signum)
         self._joined.set()
         self._bell.ring()
+
+    def _wait_until_over(self) -> None:
+        """Wait for the ender, whatever somebody's handler raises: nothing is left to unwind."""
+        for _ in range(RAISES):
+            try:
+                self._over.wait()
+                break
+            except BaseException:  # noqa: S112
+                continue
 
     def _run_here(self, *, before_the_join: bool) -> None:
         """Run the items on the main thread, where no thread can be started."""
@@ -278,14 +272,6 @@ class Exit:
                 self._say_end(outcomes, begun)
                 self._flush()
             self.phase = WAITING if late else LEAVING
-
-    def _accompany(self) -> None:
-        """Be what the interpreter joins; tell the ender when the other threads have ended."""
-        self._hooks_over.wait()
-        while others := self._others():
-            wait_for(others[0])
-        self._bell.ring()
-        self._over.wait()
 
     # WAITING, RUNNING: the ender.
 
@@ -309,7 +295,9 @@ class Exit:
                 return
             if any(item.order < 0 for item in list(self._registry._items)):
                 self._run(before=0)
-            self._wait(self._others)
+            if self._others():
+                start_thread(self._accompany)
+                self._wait(self._others)
             self._say_end(self._run(), begun)
             if len(self._registry) and not self._registry._tired:  # registered while that was said
                 self._run()
@@ -355,6 +343,15 @@ class Exit:
     def _patience(self) -> float:
         """Return the seconds that the rest of the program still has."""
         return 0.0 if self._unwinding.parked else self.limits.patience()
+
+    def _accompany(self) -> None:
+        """Join the others for the ender, which has to hear of more than their end."""
+        while (others := self._others()) and not self._over.is_set():
+            if others[0] is threading.main_thread():
+                self._hooks_over.wait(LOOK)
+            else:
+                wait_for(others[0])
+        self._bell.ring()
 
     def _main_thread(self) -> list[threading.Thread]:
         """Return the main thread, until it has ended."""
@@ -463,12 +460,12 @@ class Exit:
                     self.end_of_hooks()
                     has_begun = True
                 if self._has_ender:
-                    self._over.wait()
+                    self._wait_until_over()
                 if (self._registry and not self._registry._tired) or self._registry._run:
                     self._run()  # some left, or a run that goes on
                 break
             except BaseException:  # noqa: S112
-                continue  # somebody's handler, and nothing is left to unwind
+                continue
         if self._signum is not None:
             try:
                 atexit._run_exitfuncs()
@@ -668,7 +665,6 @@ def joined_at_exit() -> list[threading.Thread]:
         for thread in threading.enumerate()
         if not thread.daemon
         and thread is not main
-        and not hasattr(thread, "graceexit")
         and type(thread).__name__ != "_MainThread"  # eventlet has a second one, which never ends
     ]
 
