@@ -90,7 +90,7 @@ mutants: $(VENV)/$(STAMP) ## take out one mechanism after the other, and see its
 	$(VENV)/bin/python tools/mutants.py $(ARGS)
 
 .PHONY: bench
-bench: .venv-bench/$(STAMP) ## measure costs beside other packages, write README's tables; QUICK=1
+bench: .venv-bench/$(STAMP) ## measure costs beside other packages, write docs/benchmarks.md; QUICK=1
 	@.venv-bench/bin/python benchmarks/bench.py $(if $(QUICK),--quick)
 
 .PHONY: figures
