@@ -132,7 +132,9 @@ def test_a_server_with_a_forgotten_thread_hangs_by_name(rehearse, name):
     command, processes = SERVERS[name]
     run = rehearse(command, "--within", 9, env={"FORGET": "1"})
     assert run.status == 1
-    first, *rest = run.seen["lost"]
+    # That of hypercorn is a child of multiprocessing, whose items wait for it as long as linger.
+    killed = [one for one in run.seen["lost"] if "cut off" not in one["what"]]
+    first, *rest = killed
     assert first["more"] == [
         (
             "It is kept alive by thread 'kafka', which is not a daemon. "
