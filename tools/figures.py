@@ -12,6 +12,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -64,18 +65,9 @@ def pythons() -> list[str]:
 def main() -> None:
     """Put both sentences between the markers."""
     text = Path(sys.argv[1]).read_text("utf-8")
-    part = "\n\n".join([wrapped(demo(text)), wrapped(tested(counts(), pythons()))]) + "\n"
+    said = [demo(text), tested(counts(), pythons())]
+    part = "\n\n".join(textwrap.fill(one, 100, break_on_hyphens=False) for one in said) + "\n"
     README.write_text(PLACE.sub(lambda _: part, README.read_text("utf-8")), "utf-8")
-
-
-def wrapped(text: str) -> str:
-    """Return *text* in lines of at most 100 characters."""
-    lines = [""]
-    for word in text.split(" "):
-        if len(lines[-1]) + len(word) >= 100:
-            lines.append("")
-        lines[-1] += f" {word}" if lines[-1] else word
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
