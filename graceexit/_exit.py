@@ -45,7 +45,7 @@ from graceexit._report import (
     text_of,
     traceback_of,
 )
-from graceexit._unwinding import Unwinding, is_interrupted, stack
+from graceexit._unwinding import Unwinding, is_interrupted, is_under_way, stack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Exit:
         self._has_ender = False
         self._to_end = threading.Lock()  # taken by the ender, should two be started
         self._bell = Bell()  # wakes the ender
-        self._unwinding = Unwinding(self._bell.ring, self._say_failed)
+        self._unwinding = Unwinding(self._bell.ring, self._prepare, self._say_failed)
         self._jobs = Jobs(self._bell.ring)
         self._main_ended = Latch()
         self._hooks_over = Latch()  # those of others, which come before the join
@@ -122,9 +122,7 @@ class Exit:
         self._finished = Latch()  # they have ended
         self._cut: list[threading.Thread] = []  # who goes on though its time is over
         self._taken_out: set[int] = set()  # ids of threads that Python does not join at its end
-        self._waiter = threading.Thread(target=self._accompany, name="graceexit", daemon=False)
-        # By which another copy of the package knows it, and does not wait for it.
-        self._waiter.graceexit = True  # type: ignore[attr-defined]
+        self._waiter: threading.Thread | None = None  # what the interpreter joins
 
     # SERVING: the handlers. They run on the main thread, between any two instructions of it.
 
@@ -146,7 +144,6 @@ class Exit:
         if first:
             self.limits.ask()
             self._signum = signum
-            self._handlers.put_for_leaving(self.leave)
         has_ender = self._start()
         # A hook that raises would skip the others. Python handles there what came between the
         # program's end and the first line of its own.
@@ -158,11 +155,19 @@ class Exit:
             self.phase = LEAVING
             self.leave(signum, frame, None)
 
-    def leave_by(self, signum: int) -> None:
+    def _prepare(self) -> None:
+        """Let another thread make the main thread unwind once more."""
+        self._handlers.put_for_leaving(self.leave)
+
+    def leave_by(self, signum: int, frame: "FrameType | None", error: BaseException | None) -> None:
         """Unwind the main thread now, which had something in hand when *signum* came."""
+        if error is not None and not is_under_way():  # what is raised now takes its place
+            self._say_failed(error, "what was in hand")
         if signum == SIGINT != self._signum:
-            raise KeyboardInterrupt
-        self._unwinding.leave(signum)
+            self._prepare()
+            self._unwinding.interrupt()
+        else:
+            self._unwinding.begin(signum, frame, getsignal(SIGINT))
 
     def press(self, signum: int, *, held: bool) -> None:
         """Note Ctrl-C where Python's own handler goes on to raise KeyboardInterrupt."""
@@ -218,9 +223,9 @@ class Exit:
         if self._registry or self._registry._left or self._signum is not None:
             take_out_of_the_join(self._registry, self._taken_out)
             self._be_first()
-            if self._start() and self._start_waiter():
+            if self._start() and not self._over.is_set():
                 self._executors.hold(self.end_of_hooks)
-            elif not self._has_ender or self._over.is_set():
+            else:
                 self._hooks_over.set()
         else:
             self._hooks_over.set()
@@ -229,17 +234,20 @@ class Exit:
         self._bell.ring()
         if not self._has_ender:
             self._run_here(before_the_join=True)
-        elif not self._start_waiter():
-            self._be_first()
+        elif self._waiter is None and not self._over.is_set():
+            self._start_waiter()
 
-    def _start_waiter(self) -> bool:
-        """Start the thread that Python joins; return whether there is one."""
-        if not self._waiter.is_alive() and not self._over.is_set():
-            try:
-                self._waiter.start()
-            except RuntimeError:  # no thread can be started, or it is over
-                return False
-        return self._waiter.is_alive()
+    def _start_waiter(self) -> None:
+        """Start the thread that the interpreter joins."""
+        waiter = threading.Thread(target=self._accompany, name="graceexit", daemon=False)
+        # By which another copy of the package knows it, and does not wait for it.
+        waiter.graceexit = True  # type: ignore[attr-defined]
+        try:
+            waiter.start()
+            self._waiter = waiter
+        except RuntimeError:  # no thread can be started: the exit function waits for the ender,
+            self._executors.forget()  # and pools are closed as Python closes them
+            self._be_first()
 
     def end_of_hooks(self) -> None:
         """Note that the hooks of others have run."""
@@ -299,7 +307,8 @@ class Exit:
             self._wait(self._main_thread)
             if self._abandoned:
                 return
-            self._run(before=0)
+            if any(item.order < 0 for item in list(self._registry._items)):
+                self._run(before=0)
             self._wait(self._others)
             self._say_end(self._run(), begun)
             if len(self._registry) and not self._registry._tired:  # registered while that was said
@@ -589,8 +598,8 @@ class Exit:
                 said = f"the report cannot be written to {account.path}: {why_not}"
                 self._registry._say().post(WARNING, said)
 
-    def _say_failed(self, error: BaseException) -> None:
-        said = f"the main task failed: {type(error).__qualname__}: {text_of(error)}"
+    def _say_failed(self, error: BaseException, what: str = "the main task") -> None:
+        said = f"{what} failed: {type(error).__qualname__}: {text_of(error)}"
         self._say_why()
         self._registry._say().post(ERROR, said, error)
 

@@ -64,6 +64,7 @@ ENDED = object()  # what `Item.tell` returns where there is nobody to tell
 
 # As in inspect.
 GENERATOR, COROUTINE, ITERABLE_COROUTINE, ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200
+UNUSUAL = GENERATOR | COROUTINE | ASYNC_GENERATOR
 
 
 class Item:
@@ -97,8 +98,7 @@ class Item:
             check(subject, stop, each_process)
         else:
             code = subject.__code__
-            flags = code.co_flags & (GENERATOR | COROUTINE | ASYNC_GENERATOR)
-            if flags or code.co_argcount or code.co_kwonlyargcount:
+            if code.co_flags & UNUSUAL or code.co_argcount or code.co_kwonlyargcount:
                 check(subject, stop, each_process)
         if type(timeout) is not float or not 0 < timeout < TIMEOUT_MAX:
             timeout = seconds(timeout, "timeout")
@@ -244,6 +244,8 @@ def check(subject: "Any", stop: "Any", each_process: object) -> None:
         raise TypeError(f"stop= is for threads; {subject!r} is a callback: leave stop= out")
     if not is_thread:
         check_call(subject, "the callback")
+        if getattr(getattr(subject, "__code__", None), "co_flags", 0) & COROUTINE:
+            import asyncio  # noqa: F401  (now, for an import at the exit can change its status)
     elif stop is None:
         remedy = "write register(process, stop=process.terminate)"
         if not hasattr(subject, "poll"):

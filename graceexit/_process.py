@@ -13,10 +13,13 @@ makes the main thread leave the join has to be caught outside of it, for from 3.
 of a child of multiprocessing.) Where it is missing the exit function does it all.
 """
 
+import _thread
 import atexit
 import os
 import sys
 import threading
+from signal import SIGINT
+from time import monotonic
 
 from graceexit import _signals
 from graceexit._items import seconds
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from graceexit._report import Report
 
 RAISES = 100  # so often somebody's handler may raise as the exit begins
+SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
 LINGER = 5.0  # seconds that items wait for the rest of a program that is being ended
 
 NO_HANDLER = (
@@ -268,17 +272,15 @@ class Process:
         if ending is None:  # uninstalled, or a forked child that has registered nothing
             _signals.die(signum)
         else:
-            self.holding.signum = self.holding.signum or signum
-            ending.end_by(signum, frame, held=self.holding.depth > 0)
+            ending.end_by(signum, frame, held=self.holding.takes(signum))
         return None
 
     def _on_ctrl_c(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
         """Note Ctrl-C, and raise KeyboardInterrupt unless the main thread has something in hand."""
-        held = self.holding.depth > 0 and self.holding.signum != signum
+        held = self.holding.takes(signum)
         if (ending := self.ending()) is not None:
             ending.press(signum, held=held)
             if held:
-                self.holding.signum = self.holding.signum or signum
                 return None
         return layer.previous(signum, frame)
 
@@ -388,43 +390,54 @@ class Hold:
     What `hold` returns: the main thread has something in hand.
 
     Attributes:
-        depth: How many of its blocks the main thread is in.
-        signum: The signal that is to unwind it.
         is_ready: Its handler for Ctrl-C is set.
     """
 
     __module__ = "graceexit"
-    __slots__ = ("_process", "depth", "is_ready", "signum")
+    __slots__ = ("_depth", "_ident", "_pressed", "_process", "_signum", "is_ready")
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self._depth = 0  # how many blocks the main thread is in
+        self._ident = 0  # that of the main thread
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew: in a forked child, or between tests."""
-        self.depth = 0
-        self.signum: int | None = None
+        """Begin anew: in a forked child, or between tests. Who is in a block stays in it."""
+        self._signum: int | None = None  # the signal that is to unwind it
+        self._pressed = 0.0  # when Ctrl-C was noted
         self.is_ready = False
+        if self._ident != _thread.get_ident():
+            self._depth = 0
+
+    def takes(self, signum: int) -> bool:
+        """Return whether *signum* is to unwind the main thread only when its block has ended."""
+        if not self._depth:
+            return False
+        now = monotonic()
+        # Ctrl-C may come more than once from one press; pressed again, it is not put off.
+        if signum == SIGINT and self._pressed and now - self._pressed >= SAME_PRESS:
+            return False
+        if signum == SIGINT:
+            self._pressed = self._pressed or now
+        self._signum = self._signum or signum
+        return True
 
     def __repr__(self) -> str:
         return "<graceexit.hold()>"
 
     def __enter__(self) -> None:
         if _signals.is_main_thread():
-            if self.signum is not None and not self.depth:
-                self._leave()
-            self.depth += 1
+            self._ident = _thread.get_ident()
+            self._depth += 1
 
-    def __exit__(self, *_: object) -> None:
-        if _signals.is_main_thread():
-            self.depth -= 1
-            if self.signum is not None and not self.depth:
-                self._leave()
-
-    def _leave(self) -> None:
-        """Unwind, as the signal would have done at once."""
-        if self.signum is not None and self._process.exit is not None:
-            self._process.exit.leave_by(self.signum)
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if _signals.is_main_thread() and self._depth:
+            self._depth -= 1
+            if not self._depth and self._signum is not None:
+                signum, self._signum, self._pressed = self._signum, None, 0.0
+                if self._process.exit is not None:
+                    self._process.exit.leave_by(signum, sys._getframe(1), error)
 
 
 def import_what_is_needed(*, with_report: bool) -> None:

@@ -123,7 +123,7 @@ class Handlers:
             return True
         layer = Layer(act, current)
         self._layers.append((signum, layer))  # first, for a handler may raise behind the next
-        if current is SIG_DFL:
+        if current is SIG_DFL and signum in self.signals:
             remember_default(signum)
         if set_handler(signum, layer):
             return True

@@ -731,13 +731,13 @@ BESIDE = """
     ("how", "expected"),
     [
         ("Process", ["unwinds", "written meanwhile: 0", f"exit code {-SIGTERM}"]),
-        ("executor", ["written meanwhile: 0", "BrokenProcessPool"]),
+        ("executor", ["unwinds", "written meanwhile: 0", "BrokenProcessPool"]),
     ],
 )
 def test_the_main_thread_of_a_child_does_not_go_on_beside_its_items(
     script, start_method, how, expected
 ):
-    """A Process unwinds; the worker of an executor stands still where the signal has met it."""
+    """It unwinds; the worker of an executor stands still where it would tell its parent of it."""
     running = script(BESIDE, start_method, how)
     pid = int(running.wait_for(re.compile("^begun")).split()[1])
     os.kill(pid, SIGTERM)
