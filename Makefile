@@ -90,8 +90,14 @@ mutants: $(VENV)/$(STAMP) ## take out one mechanism after the other, and see its
 	$(VENV)/bin/python tools/mutants.py $(ARGS)
 
 .PHONY: bench
-bench: .venv-bench/$(STAMP) ## measure costs beside other packages, write README's tables; QUICK=1
+bench: .venv-bench/$(STAMP) ## measure costs beside other packages, write docs/benchmarks.md; QUICK=1
 	@.venv-bench/bin/python benchmarks/bench.py $(if $(QUICK),--quick)
+
+.PHONY: figures
+figures: $(VENV)/$(STAMP) ## run the demo, count tests, servers and mutants, write README's figures
+	@mkdir -p build
+	$(MAKE) --no-print-directory demo | tee build/demo.txt
+	$(VENV)/bin/python tools/figures.py build/demo.txt
 
 .PHONY: coverage
 coverage: $(VENV)/$(STAMP) ## measure the branches that the tests take, in every process
