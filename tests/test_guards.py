@@ -899,8 +899,6 @@ def test_a_thread_that_cannot_be_joined_yet_is_tried_again():
     ending = exit_of(Process())
     asked = []
     ending._others = lambda: [] if asked[1:] else asked.append(1) or [threading.Thread()]
-    ending._hooks_over.set()
-    ending._over.set()
     ending._accompany()
     assert len(asked) == 2
     assert ending._bell.wait(0)
