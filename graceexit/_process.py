@@ -13,13 +13,10 @@ makes the main thread leave the join has to be caught outside of it, for from 3.
 of a child of multiprocessing.) Where it is missing the exit function does it all.
 """
 
-import _thread
 import atexit
 import os
 import sys
 import threading
-from signal import SIGINT
-from time import monotonic
 
 from graceexit import _signals
 from graceexit._items import seconds
@@ -35,10 +32,10 @@ if TYPE_CHECKING:
     from graceexit._account import Account
     from graceexit._executors import Executors
     from graceexit._exit import Exit
+    from graceexit._hold import Hold
     from graceexit._report import Report
 
 RAISES = 100  # so often somebody's handler may raise as the exit begins
-SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
 LINGER = 5.0  # seconds that items wait for the rest of a program that is being ended
 
 NO_HANDLER = (
@@ -65,7 +62,7 @@ class Process:
         self.grace: float | EllipsisType | None = ...  # as the environment says
         self.linger: float | None = LINGER
         self.report: str | EllipsisType | None = ...
-        self.holding = Hold(self)
+        self._holding: Hold | None = None  # once `hold` has been called
         self._executors: Executors | None = None
         self._installed = False
         self._handled = False  # handlers are set, or can never be
@@ -182,7 +179,8 @@ class Process:
             self._executors.forget()
         self._dropped = 0
         self.exiting.clear()
-        self.holding.reset()
+        if self._holding is not None:
+            self._holding.reset()
         self.registry._attend = self.install
 
     def hold(self) -> "Hold":
@@ -199,11 +197,24 @@ class Process:
         Returns:
             A context manager, always the same one.
         """
-        if not self.holding.is_ready and _signals.is_main_thread():
+        if (holding := self._holding) is None:
+            from graceexit._hold import Hold
+
+            holding = self._holding = Hold(self._leave)
+        if not holding.is_ready and _signals.is_main_thread():
             self.install()
             self.handlers.put_for_ctrl_c(self._on_ctrl_c)
-            self.holding.is_ready = True
-        return self.holding
+            holding.is_ready = True
+        return holding
+
+    def _is_held(self, signum: int) -> bool:
+        """Return whether the main thread has something in hand, and unwinds when it is done."""
+        return self._holding is not None and self._holding.takes(signum)
+
+    def _leave(self, signum: int, frame: "FrameType", error: BaseException | None) -> None:
+        """Unwind the main thread, which has nothing in hand any more."""
+        if self.exit is not None:
+            self.exit.leave_by(signum, frame, error)
 
     def shutdown(self) -> "Report":
         """
@@ -272,12 +283,12 @@ class Process:
         if ending is None:  # uninstalled, or a forked child that has registered nothing
             _signals.die(signum)
         else:
-            ending.end_by(signum, frame, held=self.holding.takes(signum))
+            ending.end_by(signum, frame, held=self._is_held(signum))
         return None
 
     def _on_ctrl_c(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
         """Note Ctrl-C, and raise KeyboardInterrupt unless the main thread has something in hand."""
-        held = self.holding.takes(signum)
+        held = self._is_held(signum)
         if (ending := self.ending()) is not None:
             ending.press(signum, held=held)
             if held:
@@ -383,61 +394,6 @@ class Process:
             self.install(signals=signals)
             self.registry._attend = self.install  # for code in C may set its handlers behind this
         self._pid = os.getpid()
-
-
-class Hold:
-    """
-    What `hold` returns: the main thread has something in hand.
-
-    Attributes:
-        is_ready: Its handler for Ctrl-C is set.
-    """
-
-    __module__ = "graceexit"
-    __slots__ = ("_depth", "_ident", "_pressed", "_process", "_signum", "is_ready")
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._depth = 0  # how many blocks the main thread is in
-        self._ident = 0  # that of the main thread
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin anew: in a forked child, or between tests. Who is in a block stays in it."""
-        self._signum: int | None = None  # the signal that is to unwind it
-        self._pressed = 0.0  # when Ctrl-C was noted
-        self.is_ready = False
-        if self._ident != _thread.get_ident():
-            self._depth = 0
-
-    def takes(self, signum: int) -> bool:
-        """Return whether *signum* is to unwind the main thread only when its block has ended."""
-        if not self._depth:
-            return False
-        now = monotonic()
-        # Ctrl-C may come more than once from one press; pressed again, it is not put off.
-        if signum == SIGINT and self._pressed and now - self._pressed >= SAME_PRESS:
-            return False
-        if signum == SIGINT:
-            self._pressed = self._pressed or now
-        self._signum = self._signum or signum
-        return True
-
-    def __repr__(self) -> str:
-        return "<graceexit.hold()>"
-
-    def __enter__(self) -> None:
-        if _signals.is_main_thread():
-            self._ident = _thread.get_ident()
-            self._depth += 1
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if _signals.is_main_thread() and self._depth:
-            self._depth -= 1
-            if not self._depth and self._signum is not None:
-                signum, self._signum, self._pressed = self._signum, None, 0.0
-                if self._process.exit is not None:
-                    self._process.exit.leave_by(signum, sys._getframe(1), error)
 
 
 def import_what_is_needed(*, with_report: bool) -> None:

@@ -239,7 +239,7 @@ class Run:
         self._trace = trace  # told of each item that begins, if somebody wants to know
         self._clock = clock
         self._start_thread = start_thread
-        self._steps: Iterator[Step] = iter(())
+        self._steps: Iterator[Any] = iter(())  # of the plan
         self._hurry: tuple[float, float] | None = None  # since when, and when the process is gone
         self._running: dict[object, Action] = {}  # the action in progress, by `key`
         self._wake = 0.0  # when the watcher will look again
@@ -382,7 +382,7 @@ class Run:
         now = clock()
         for step in self._steps:
             # Begin, and have the watcher look in time.
-            if isinstance(step, tuple):
+            if type(step) is tuple:
                 item, verb, perform, begun, timeout = step
                 begun = now if begun is None else begun
                 key: object = item, verb
@@ -413,11 +413,11 @@ class Run:
                     self.plan.told[item] = begun, error
                 return False
             if verb == "call":
-                how = "done" if error is None else "failed"
-                outcome = item, how, begun, now - begun, error, None, None
-                outcomes.append(outcome)
-                if error is not None or trace:
-                    self._report(outcome)
+                if error is None and not trace:
+                    outcomes.append((item, "done", begun, now - begun, None, None, None))
+                else:
+                    how = "failed" if error else "done"
+                    self._settle((item, how, begun, now - begun, error, None, None))
             else:
                 self._judge(action, now, result, error)
         return True
