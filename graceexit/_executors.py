@@ -75,12 +75,14 @@ class Executors:
             if getattr(hook, "graceexit", False) and hook not in self._held:
                 hook.holders += 1
                 self._held.append(hook)
-        if self._real is None:
-            self._real = getattr(threading, "_register_atexit", None)
-            setattr(threading, "_register_atexit", self._register_atexit)  # noqa: B010  (checkers do not know it)
-        if self._over is None:
-            self._over = over
+        # A handler may raise between any two lines: then it is done again.
+        real = getattr(threading, "_register_atexit", None)
+        if real != self._register_atexit:
+            self._real = real
+            setattr(threading, "_register_atexit", self._register_atexit)  # noqa: B010
+        if over not in hooks:
             hooks.insert(0, over)
+        self._over = over
 
     def hold_finalizers(self, wanted: "Callable[[], bool]") -> None:
         """Hold the finalizers of multiprocessing, if *wanted()* when it calls them."""
@@ -132,7 +134,7 @@ class Executors:
         if self._over is not None:
             # Python goes through them from behind: one would be called again.
             if not getattr(threading, "_SHUTTING_DOWN", False):
-                hooks[:] = [hook for hook in hooks if hook is not self._over]
+                hooks[:] = [hook for hook in hooks if hook != self._over]
             self._over = None
         current = getattr(threading, "_register_atexit", None)
         if self._real is not None and current == self._register_atexit:

@@ -35,7 +35,7 @@ from time import sleep
 from graceexit import _signals
 from graceexit._executors import Executors, Jobs, workers
 from graceexit._items import NEVER, is_running, place, target_of
-from graceexit._latch import LOOK, Bell, Latch, start_thread
+from graceexit._latch import LOOK, Bell, Latch, start_thread, within
 from graceexit._report import (
     Report,
     call_of,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from graceexit._account import Account
     from graceexit._items import Outcome
     from graceexit._limits import Limits
     from graceexit._registry import Registry
@@ -68,6 +69,7 @@ RAISES = 100_000
 TO_LEAVE = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
 FLUSHING = 1.0  # seconds for the log
+WRITING = 1.0  # seconds for the report that outlives the process
 LOOKS = 0.05  # seconds between two looks at a thread that cannot be joined
 
 REMEDIES = (
@@ -91,6 +93,7 @@ class Exit:
         limits: "Limits",
         executors: Executors,
         be_first: "Callable[[], None]",
+        account: "Account | None" = None,
     ) -> None:
         self.limits = limits
         self.phase = SERVING
@@ -98,11 +101,13 @@ class Exit:
         self._exiting = exiting
         self._handlers = handlers
         self._executors = executors
+        self._account = account  # for the report that outlives the process
         self._be_first = be_first  # among the exit functions
         self._signum: int | None = None  # the signal to die of
         self._pressed = 0.0  # when the last Ctrl-C came that counted
         self._answer = False  # it is to be answered
         self._abandoned = False  # somebody has uninstalled us: nothing is to be ended
+        self._has_complained = False  # that no report can be written
         self._dying = False  # the process is about to send itself a signal that kills it
         self._has_ender = False
         self._to_end = threading.Lock()  # taken by the ender, should two be started
@@ -128,6 +133,7 @@ class Exit:
         if self._exiting.signum is None:
             self._exiting.signum = signum
             self._exiting.set()
+            self._note("noticed")
             if self.limits.grace is not None:
                 self.limits.begin()
                 self._start()
@@ -218,6 +224,7 @@ class Exit:
                 self._hooks_over.set()
         else:
             self._hooks_over.set()
+        self._note("main_ended")
         self._main_ended.set()
         self._bell.ring()
         if not self._has_ender:
@@ -332,6 +339,9 @@ class Exit:
             waited = self.limits.clock() - (self.limits.since or begun)
             what = f"{self.limits.name} is over (waited {waited:.1f} s), and items run beside"
             self._say_waiting(threads, what, REMEDIES)
+            if self._account is not None:
+                limit = self.limits.name.partition("=")[0].rpartition(" ")[2]
+                self._account.cut_off += [cut_off(thread, waited, limit) for thread in threads]
 
     def _patience(self) -> float:
         """Return the seconds that the rest of the program still has."""
@@ -436,11 +446,13 @@ class Exit:
             return
         self._exit_functions.set()
         self._joined.set()
+        has_begun = False
         for _ in range(RAISES):
             try:
-                self._bell.ring()
-                self._begin()  # if the hook did not
-                self.end_of_hooks()
+                if not has_begun:
+                    self._begin()  # if the hook did not
+                    self.end_of_hooks()
+                    has_begun = True
                 if self._has_ender:
                     self._over.wait()
                 if (self._registry and not self._registry._tired) or self._registry._run:
@@ -486,6 +498,7 @@ class Exit:
     def _die(self, signum: int) -> None:
         """Die of *signum*, after what was printed has gone out."""
         try:
+            self._write(signal_name(signum))
             self._last_words("")
         finally:
             _signals.die(signum)
@@ -527,6 +540,7 @@ class Exit:
 
     def _say_begin(self) -> float:
         self._say_why()
+        self._note("begun")
         self._registry._say().post(INFO, f"exit begins, {len(self._registry)} to run")
         return self.limits.clock()
 
@@ -537,6 +551,9 @@ class Exit:
     def _say_end(self, outcomes: "list[Outcome]", begun: float) -> None:
         report = Report(outcomes, self._exiting.signum, self.limits.clock() - begun)
         self._registry._say().post(INFO, f"exit complete: {report.summary}")
+        if self._account is not None:
+            self._account.outcomes = outcomes
+            self._write(None)
 
     def _say_waiting(self, threads: list[threading.Thread], what: str, remedy: str) -> None:
         self._say_why()
@@ -550,6 +567,27 @@ class Exit:
             return f"{what} {', '.join(names)}; {remedy}"
 
         self._registry._say().post(WARNING, text)
+
+    def _note(self, what: str) -> None:
+        if self._account is not None:
+            self._account.note(what)
+
+    def _write(self, death: str | None) -> None:
+        """Write the report that outlives the process."""
+        if (account := self._account) is not None:
+            failed: list[BaseException] = []
+
+            def write() -> None:
+                try:
+                    account.write(self._exiting.signum, death)
+                except BaseException as error:
+                    failed.append(error)
+
+            if (not within(WRITING, write) or failed) and not self._has_complained:
+                self._has_complained = True
+                why_not = text_of(failed[0]) if failed else "it takes too long"
+                said = f"the report cannot be written to {account.path}: {why_not}"
+                self._registry._say().post(WARNING, said)
 
     def _say_failed(self, error: BaseException) -> None:
         said = f"the main task failed: {type(error).__qualname__}: {text_of(error)}"
@@ -588,6 +626,19 @@ def why(signum: int | None) -> str:
     if signum is None:
         return "at the end of the program"
     return "on Ctrl-C" if signum == SIGINT else f"on {signal_name(signum)}"
+
+
+def cut_off(thread: threading.Thread, seconds: float, limit: str) -> dict[str, object]:
+    """Return who goes on though its time is over, as the report has it."""
+    calls = stack_of(thread.ident)
+    kind = "job" if id(thread) in workers() else "thread"
+    return {
+        "name": str(thread._name),  # type: ignore[attr-defined]  # for `name` may be anybody's code
+        "kind": "main thread" if thread is threading.main_thread() else kind,
+        "where": call_of(calls[-1]) if calls else "",
+        "seconds": round(seconds, 3),
+        "limit": limit,
+    }
 
 
 def place_of(thread: threading.Thread) -> str:

@@ -20,7 +20,7 @@ import threading
 
 from graceexit import _signals
 from graceexit._items import seconds
-from graceexit._latch import Latch
+from graceexit._latch import Latch, within
 from graceexit._registry import Registry
 
 TYPE_CHECKING = False
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types import EllipsisType, FrameType
     from typing import Any
 
+    from graceexit._account import Account
     from graceexit._executors import Executors
     from graceexit._exit import Exit
     from graceexit._report import Report
@@ -59,6 +60,7 @@ class Process:
         self.handlers = _signals.Handlers(self._on_signal, self._before_death)
         self.grace: float | EllipsisType | None = ...  # as the environment says
         self.linger: float | None = LINGER
+        self.report: str | EllipsisType | None = ...
         self.holding = Hold(self)
         self._executors: Executors | None = None
         self._installed = False
@@ -77,6 +79,7 @@ class Process:
         grace: "float | EllipsisType | None" = ...,
         linger: "float | EllipsisType | None" = ...,
         signals: "Iterable[int] | EllipsisType" = ...,
+        report: "str | os.PathLike[str] | EllipsisType | None" = ...,
     ) -> None:
         """
         Install the handlers and hooks, or change how they work. The first `register` does it too.
@@ -92,6 +95,9 @@ class Process:
             linger: Seconds (5.0) that items wait for the rest of the program once the process is
                 being ended; zero for not at all, None for no limit.
             signals: What ends the process: SIGTERM and SIGINT, on Windows SIGBREAK too.
+            report: Where each process writes its report as a line of JSON as it ends; `{pid}` in
+                the path gives each a file of its own. None, the default unless the variable
+                GRACEEXIT_REPORT gives a path, for none.
 
         Raises:
             TypeError: An argument is of the wrong kind.
@@ -105,21 +111,14 @@ class Process:
         if signals is ...:
             signals = self.handlers.signals or _signals.DEFAULT
         signals = _signals.checked(signals)
+        report = path_of(self.report if report is ... else report)
         # An exception may come at any moment of what follows; then it is done again.
         if not self._hooked:  # the fork of a process that has only imported us goes unnoticed
             self._pid = os.getpid()
-        self.grace, self.linger = grace, linger
-        # Import now, so that nothing needs to be found and read when the end has come.
-        import graceexit._exit
-        import graceexit._limits
-        import graceexit._log
-        import graceexit._runner  # noqa: F401
+        self.grace, self.linger, self.report = grace, linger, report
+        import_what_is_needed(with_report=report is not None)
         from graceexit._executors import Executors
 
-        try:
-            import faulthandler  # noqa: F401
-        except ImportError:  # pragma: no cover - a subinterpreter, which cannot be measured
-            pass
         if self._executors is None:
             self._executors = Executors()
         self._executors.hold_finalizers(self._has_to_run)
@@ -164,7 +163,7 @@ class Process:
         installs anew. A second call changes nothing.
         """
         self._begin_anew()
-        self.grace, self.linger = ..., LINGER
+        self.grace, self.linger, self.report = ..., LINGER, ...
         if self._real is not None and getattr(threading, "_shutdown", None) == self._shutdown:
             setattr(threading, "_shutdown", self._real)  # noqa: B010  (checkers do not know it)
             self._real = None
@@ -217,8 +216,14 @@ class Process:
         """
         self.exiting.set()
         self.registry._say().why = "in shutdown()"
+        account = None if self.exit is not None else self._account()
+        if account is not None:
+            account.note("begun")
         report = self.registry.run()
         report.signum = self.exiting.signum
+        if account is not None:
+            account.outcomes = report._outcomes
+            within(1.0, lambda: account.write(report.signum, None))
         return report
 
     def ending(self) -> "Exit | None":
@@ -238,9 +243,18 @@ class Process:
                 limits,
                 self._executors,  # type: ignore[arg-type]
                 self.be_first,
+                self._account(),
             )
             vars(self).setdefault("exit", ending)  # a handler may come between: one of two is kept
         return self.exit
+
+    def _account(self) -> "Account | None":
+        """Return what is to be reported, None for nothing."""
+        if not isinstance(self.report, str):
+            return None
+        from graceexit._account import Account
+
+        return Account(self.report)
 
     def _on_signal(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
         """Note a signal, and do what was done before; what killed ends the process instead."""
@@ -411,6 +425,32 @@ class Hold:
         """Unwind, as the signal would have done at once."""
         if self.signum is not None and self._process.exit is not None:
             self._process.exit.leave_by(self.signum)
+
+
+def import_what_is_needed(*, with_report: bool) -> None:
+    """Import what the exit needs now, so that nothing has to be found and read then."""
+    import graceexit._exit
+    import graceexit._limits
+    import graceexit._log
+    import graceexit._runner
+
+    try:
+        import faulthandler  # noqa: F401
+    except ImportError:  # pragma: no cover - a subinterpreter, which cannot be measured
+        pass
+    if with_report:
+        import json  # noqa: F401
+
+        import graceexit._account  # noqa: F401
+
+
+def path_of(report: "str | os.PathLike[str] | EllipsisType | None") -> str | None:
+    """Return where the report is to be written, None for nowhere; `...` asks the environment."""
+    if report is ...:
+        return os.environ.get("GRACEEXIT_REPORT") or None
+    if report is not None and not isinstance(report, (str, os.PathLike)):
+        raise TypeError(f"report must be a path, or None for no report; got {report!r}")
+    return None if report is None else os.fspath(report)
 
 
 def grace_of_environment() -> float | None:

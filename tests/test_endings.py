@@ -116,7 +116,8 @@ def test_sigterm_while_threads_are_joined_leaves_them_behind(stubborn):
     lines, status = worker.finish()
     lines, cut = cut_off(lines)
     assert (steps(lines), status) == (["closing", "closed", "exit function"], -signal.SIGTERM)
-    assert cut == ["Thread-1 (stuck)"] * (not NO_THREADS_AT_THE_END)  # there nobody can say it
+    # Where the signal finds the main thread at its end, nobody is there to say it.
+    assert cut == ["Thread-1 (stuck)"] or (NO_THREADS_AT_THE_END and not cut)
 
 
 @pytest.mark.parametrize(("ends", "status"), [("ends", 7), ("waits", -signal.SIGTERM)])

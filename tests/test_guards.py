@@ -229,6 +229,22 @@ def test_items_wait_for_a_hook_of_somebody_else_within_linger(script):
     assert (steps(lines), status) == (["worked", "closed"], -SIGTERM)
 
 
+@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody can run the items beside it there")
+def test_a_hook_of_somebody_else_that_outlives_linger_is_finished_once(script):
+    """The handler is the program's own: nothing but the waiting of the items is cut short."""
+    lines, status = script("""
+        import signal, sys, threading, time
+        import graceexit
+
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
+        graceexit.install(linger=0.2)
+        graceexit.on_exit(lambda: print("closed"))
+        threading._register_atexit(lambda: (time.sleep(1), print("worked")))
+        signal.raise_signal(signal.SIGTERM)
+    """).finish()
+    assert (*cut_off(lines), status) == (["closed", "worked"], ["MainThread"], 4)
+
+
 @pytest.mark.skipif(OLD_JOIN, reason="the stuck thread is not joined")
 def test_a_handler_that_swallows_an_exception_does_not_keep_the_main_thread_in_the_join(script):
     """It is asked to leave until the exit functions have begun."""

@@ -143,7 +143,10 @@ def test_ctrl_c_while_threads_are_waited_for_is_a_notice_first_and_then_the_end(
     if pressed == "once":
         assert (lines, cut) == (["closed"], ["backup"])
     else:
-        assert (said(lines), cut) == (["ended at once; still running: 'backup'"], [])
+        (last,) = said(lines)
+        who = r"thread 'backup' \(\S+/ctrl_c\.py:16\) at \S+/ctrl_c\.py:18 in works_on"
+        assert re.fullmatch(f"ended at once; still running: {who}", last)
+        assert cut == []
         assert len(lines) == 1
     assert status == -signal.SIGINT
 
@@ -194,7 +197,17 @@ def test_a_signal_that_another_thread_takes_is_noticed_while_threads_are_waited_
 
 
 @pytest.mark.parametrize(
-    ("what", "running"), [("callback", ["'slow one'"]), ("stop", ["'one'", "'two'"])]
+    ("what", "running"),
+    [
+        ("callback", ["callback 'slow one' (ctrl_c.py:33) at ctrl_c.py:18 in works_on"]),
+        (
+            "stop",
+            [
+                "thread 'one' (ctrl_c.py:16) at ctrl_c.py:18 in works_on",
+                "thread 'two' (ctrl_c.py:16) at ctrl_c.py:18 in works_on",
+            ],
+        ),
+    ],
 )
 def test_ctrl_c_while_items_run_ends_at_once(scenario, what, running):
     """Whoever presses it then wants out; what was still running is said."""
@@ -202,7 +215,7 @@ def test_ctrl_c_while_items_run_ends_at_once(scenario, what, running):
     worker.wait_for("closing")
     worker.send_until_it_ends(signal.SIGINT)
     lines, status = worker.finish()
-    last, names = said(steps(lines)[-1:])[0].split(": ")
+    last, names = re.sub(r"[^\s(]+/", "", said(steps(lines)[-1:])[0]).split(": ")
     assert (last, sorted(names.split(", "))) == ("ended at once; still running", running)
     assert status == -signal.SIGINT
 
@@ -229,5 +242,9 @@ def test_ctrl_c_ends_at_once_what_was_registered_when_nothing_was_left_to_run(sc
     worker.send_until_it_ends(signal.SIGINT)
     lines, status = worker.finish()
     # Python may be about to say that it has ignored the first ones.
-    assert steps(lines)[-1].endswith("Ctrl-C again: ended at once; still running: 'close'")
+    assert re.search(
+        r"Ctrl-C again: ended at once; still running: callback 'close' \(\S+/script\.py:5\) at"
+        r" \S+/script\.py:8 in close$",
+        steps(lines)[-1],
+    )
     assert status == -signal.SIGINT
