@@ -83,6 +83,7 @@ stress: $(VENV)/$(STAMP) ## run the tests 20 times under load, two runs at once;
 .PHONY: soak
 soak: $(VENV)/$(STAMP) ## send programs signals before every line, and at random; ROUNDS=10000 SEED=1
 	STEP_OF_A_SWEEP=1 $(VENV)/bin/pytest -n $(WORKERS) tests/test_sweep.py
+	EVERY_MOMENT=1 $(VENV)/bin/pytest -n $(WORKERS) tests/test_in_hand.py
 	$(VENV)/bin/python tools/soak.py $(or $(ROUNDS),10000) $(SEED)
 
 .PHONY: mutants
