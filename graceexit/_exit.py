@@ -65,7 +65,7 @@ SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
 STILL = 1.0  # seconds after which a KeyboardInterrupt that is still being handled is the end
 # So often what the main thread does may raise: a handler, each time that it is called, or a broken
 # hub of gevent, at once and for ever, which takes a second to do it so often.
-RAISES = 100_000
+RAISES = 10_000
 TO_LEAVE = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
 FLUSHING = 1.0  # seconds for the log
