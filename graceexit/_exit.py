@@ -251,14 +251,14 @@ class Exit:
         self._joined.set()
         self._bell.ring()
 
-    def _wait_until_over(self) -> None:
+    def _wait_until_over(self) -> bool:
         """Wait for the ender, whatever somebody's handler raises: nothing is left to unwind."""
         for _ in range(RAISES):
             try:
-                self._over.wait()
-                break
+                return self._over.wait()
             except BaseException:  # noqa: S112
                 continue
+        return False
 
     def _run_here(self, *, before_the_join: bool) -> None:
         """Run the items on the main thread, where no thread can be started."""
@@ -459,8 +459,8 @@ class Exit:
                     self._begin()  # if the hook did not
                     self.end_of_hooks()
                     has_begun = True
-                if self._has_ender:
-                    self._wait_until_over()
+                if self._has_ender and not self._wait_until_over():
+                    break
                 if (self._registry and not self._registry._tired) or self._registry._run:
                     self._run()  # some left, or a run that goes on
                 break
