@@ -211,7 +211,7 @@ class Exit:
         if not self._main_ended.is_set():
             self._pressed = self.limits.clock()  # by Ctrl-C, perhaps
             if getattr(sys, "last_type", None) is KeyboardInterrupt:
-                self.notice(SIGINT)
+                self.notice(int(SIGINT))
         if self._exiting.signum is not None or in_child():
             self.limits.ask()
         self._exiting.set()
