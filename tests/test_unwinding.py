@@ -52,7 +52,7 @@ LOOPS = {
     "asyncio.run": (SENT, ()),
     "Runner": (SENT, needs_runner),
     "run_until_complete": (SENT, ()),
-    "uvloop.run": (SENT, needs("uvloop")),
+    "uvloop.run": (SENT, [needs("uvloop"), needs_runner]),  # before, no frame knows the task
     "anyio": (SENT, needs("anyio")),
     "anyio on trio": (NURSERY, needs("anyio", "trio")),
     "trio": (NURSERY, needs("trio")),
@@ -760,8 +760,8 @@ def test_the_worker_of_a_pool_does_not_go_on_beside_its_items(script, start_meth
             print("written meanwhile:", len(rows) - before)
 
         def write(_):
-            begun.set()
             try:
+                begun.set()
                 while True:
                     rows.append(1)
                     time.sleep(0.001)
