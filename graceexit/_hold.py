@@ -45,7 +45,7 @@ class Hold:
         """Begin anew: in a forked child, or between tests. Who is in a block stays in it."""
         self._signum: int | None = None  # the signal that is to unwind it
         self._pressed = 0.0  # when Ctrl-C was noted
-        self.is_ready = False
+        self.is_ready: bool = False
         if self._ident != _thread.get_ident():
             self._depth = 0
 

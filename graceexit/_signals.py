@@ -227,7 +227,10 @@ def interrupt_main(signum: int | None) -> bool:
     ident = main_thread().ident
     if signum is None or ident is None or not hasattr(signal, "pthread_kill"):
         return False
-    signal.pthread_kill(ident, signum)
+    try:
+        signal.pthread_kill(ident, signum)
+    except ProcessLookupError:  # in a child that a thread has forked at this moment
+        return False
     return True
 
 

@@ -1,7 +1,7 @@
 """
 The application under every server: a thread to stop, a pool to close, a request that takes a while.
 
-At its end the thread needs a pool that there was all along, and the callback one that asyncio makes.
+At its end the thread needs a pool that was there all along, and the callback one of asyncio's.
 With PLAIN=1 it is the same without graceexit, and the thread a daemon. With EACH_PROCESS=1 it is
 written for a server that loads it before it forks. A task queue has a hook for each process that it
 forks, and there calls `begin`.
