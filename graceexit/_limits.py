@@ -114,7 +114,7 @@ def import_for_a_socket() -> None:
     """Import what the last resort needs where stderr is a socket, for it begins in a handler."""
     try:
         if stat.S_ISSOCK(os.fstat(2).st_mode):
-            import _socket
+            import _socket  # noqa: F401
             import _struct  # noqa: F401
     except (ImportError, OSError):
         pass

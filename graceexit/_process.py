@@ -412,7 +412,7 @@ def import_what_is_needed(*, with_grace: bool, with_report: bool) -> None:
     if with_report:
         import json  # noqa: F401
 
-        import graceexit._account  # noqa: F401
+        import graceexit._account
 
 
 def path_of(report: "str | os.PathLike[str] | EllipsisType | None") -> str | None:
