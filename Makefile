@@ -83,6 +83,7 @@ stress: $(VENV)/$(STAMP) ## run the tests 20 times under load, two runs at once;
 .PHONY: soak
 soak: $(VENV)/$(STAMP) ## send programs signals before every line, and at random; ROUNDS=10000 SEED=1
 	STEP_OF_A_SWEEP=1 $(VENV)/bin/pytest -n $(WORKERS) tests/test_sweep.py
+	EVERY_MOMENT=1 $(VENV)/bin/pytest -n $(WORKERS) tests/test_in_hand.py
 	$(VENV)/bin/python tools/soak.py $(or $(ROUNDS),10000) $(SEED)
 
 .PHONY: mutants
@@ -90,8 +91,14 @@ mutants: $(VENV)/$(STAMP) ## take out one mechanism after the other, and see its
 	$(VENV)/bin/python tools/mutants.py $(ARGS)
 
 .PHONY: bench
-bench: .venv-bench/$(STAMP) ## measure costs beside other packages, write README's tables; QUICK=1
+bench: .venv-bench/$(STAMP) ## measure costs beside other packages, write docs/benchmarks.md; QUICK=1
 	@.venv-bench/bin/python benchmarks/bench.py $(if $(QUICK),--quick)
+
+.PHONY: figures
+figures: $(VENV)/$(STAMP) ## run the demo, count tests, servers and mutants, write README's figures
+	@mkdir -p build
+	$(MAKE) --no-print-directory demo | tee build/demo.txt
+	$(VENV)/bin/python tools/figures.py build/demo.txt
 
 .PHONY: coverage
 coverage: $(VENV)/$(STAMP) ## measure the branches that the tests take, in every process

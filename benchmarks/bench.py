@@ -69,7 +69,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="less of everything, to try it out")
     parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW")
     parser.add_argument("--rounds", type=int, help="as many rounds at most")
-    parser.add_argument("--output", type=Path, help="a folder; else benchmarks/ and the README")
+    parser.add_argument("--output", type=Path, help="a folder; else where the docs have them")
     options = parser.parse_args()
     children.listen_for_ctrl_c()
     bench = rows.Bench(options.quick, options.rounds)
@@ -88,7 +88,7 @@ def main():
         report.write(results, options.output)
     elif whole:
         report.write(results, HERE)
-        report.write_readme(results, HERE.parent / "README.md")
+        report.write_page(results, report.PAGE)
     else:
         print("Nothing was written: this was not all of it. --output FOLDER writes it there.")
     return 0

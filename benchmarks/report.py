@@ -1,7 +1,7 @@
 """
 Turn results.json into tables and plots.
 
-python benchmarks/report.py does it again without measuring; --check fails if the README or
+python benchmarks/report.py does it again without measuring; --check fails if docs/benchmarks.md or
 RESULTS.md does not show what results.json says.
 """
 
@@ -16,9 +16,9 @@ from statistics import median
 from rows import OURS, PEERS, middle
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+PAGE = HERE.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- benchmarks: `make bench` writes what follows -->", "<!-- benchmarks end -->"
-# The table of the README: which row and what of it, and its columns.
+# The table of the page: which row and what of it, and its columns.
 BESIDE = {
     "import": "wall",
     "register": "callback",
@@ -160,24 +160,24 @@ def text(results):
     return "\n\n".join(parts) + "\n"
 
 
-def readme_part(results):
-    """Return what the README shows."""
+def page_part(results):
+    """Return what docs/benchmarks.md shows."""
     parts = [BEGIN, conditions(results["head"]), LEGEND, figures(results)]
     parts.append(
         "The same in other ways; `-`: that one cannot do it."
-        " [All numbers, with their spread and the reasons](benchmarks/RESULTS.md)."
+        " [All numbers, with their spread and the reasons](../benchmarks/RESULTS.md)."
     )
     parts.append(beside(results))
-    parts += [f"![{title}](benchmarks/plots/{name}.svg)" for name, title in PLOTS.items()]
+    parts += [f"![{title}](../benchmarks/plots/{name}.svg)" for name, title in PLOTS.items()]
     return "\n\n".join([*parts, END])
 
 
-def with_part(readme, part):
-    """Return the text of the README with what stands between the markers replaced by *part*."""
-    before, begin, rest = readme.partition(BEGIN)
+def with_part(page, part):
+    """Return the text of the page with what stands between the markers replaced by *part*."""
+    before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        sys.exit(f"the README has no {BEGIN} and {END}")
+        sys.exit(f"the page has no {BEGIN} and {END}")
     return before + part + after
 
 
@@ -200,9 +200,9 @@ def write(results, folder):
         plots.draw(name, results, folder / "plots" / f"{name}.svg")
 
 
-def write_readme(results, readme):
-    """Put the tables into the README."""
-    readme.write_text(with_part(readme.read_text("utf-8"), readme_part(results)), "utf-8")
+def write_page(results, page):
+    """Put the tables into docs/benchmarks.md."""
+    page.write_text(with_part(page.read_text("utf-8"), page_part(results)), "utf-8")
 
 
 def main():
@@ -212,10 +212,10 @@ def main():
     results = json.loads((HERE / "results.json").read_text("utf-8"))
     if not parser.parse_args().check:
         write(results, HERE)
-        write_readme(results, README)
+        write_page(results, PAGE)
         return 0
-    readme = README.read_text("utf-8")
-    good = with_part(readme, readme_part(results)) == readme
+    page = PAGE.read_text("utf-8")
+    good = with_part(page, page_part(results)) == page
     good = good and (HERE / "RESULTS.md").read_text("utf-8") == text(results)
     print("as results.json says" if good else "not as results.json says: run report.py")
     return 0 if good else 1

@@ -69,18 +69,24 @@ class Executors:
         if hooks is None or not hasattr(threading, "_register_atexit"):
             over()
             return
+        self._hold_pools(hooks)
+        # A handler may raise between any two lines: then it is done again.
+        real = getattr(threading, "_register_atexit", None)
+        if real != self._register_atexit:
+            self._real = real
+            setattr(threading, "_register_atexit", self._register_atexit)  # noqa: B010
+        if over not in hooks:
+            hooks.insert(0, over)
+        self._over = over
+
+    def _hold_pools(self, hooks: "list[Any]") -> None:
+        """Put stand-ins into the places of the hooks that close pools."""
         for place, hook in enumerate(hooks):
             if closes_pools(hook):
                 hooks[place] = hook = Held(hook)  # noqa: PLW2901
             if getattr(hook, "graceexit", False) and hook not in self._held:
                 hook.holders += 1
                 self._held.append(hook)
-        if self._real is None:
-            self._real = getattr(threading, "_register_atexit", None)
-            setattr(threading, "_register_atexit", self._register_atexit)  # noqa: B010  (checkers do not know it)
-        if self._over is None:
-            self._over = over
-            hooks.insert(0, over)
 
     def hold_finalizers(self, wanted: "Callable[[], bool]") -> None:
         """Hold the finalizers of multiprocessing, if *wanted()* when it calls them."""
@@ -132,7 +138,7 @@ class Executors:
         if self._over is not None:
             # Python goes through them from behind: one would be called again.
             if not getattr(threading, "_SHUTTING_DOWN", False):
-                hooks[:] = [hook for hook in hooks if hook is not self._over]
+                hooks[:] = [hook for hook in hooks if hook != self._over]
             self._over = None
         current = getattr(threading, "_register_atexit", None)
         if self._real is not None and current == self._register_atexit:
@@ -144,6 +150,8 @@ class Executors:
         """Register a hook; one that comes too late is called with those that are held."""
         try:
             self._real(func, *arg, **kwargs)
+            # An item may import a pool before Python has come to the hooks.
+            self._hold_pools(getattr(threading, "_threading_atexits", []))
         except RuntimeError:
             self._late.append(partial(func, *arg, **kwargs))
 

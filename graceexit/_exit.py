@@ -5,9 +5,9 @@ How a process ends: one SIGTERM, from the handler to the death.
     SERVING   end_by: notes the signal, starts
               the ender, and unwinds
     WAITING   unwinds; hook: "I have ended";       waits for the main thread, runs the items of
-              runs the hooks of others, and        negative order, waits for those hooks, for the
-              joins the other threads              other threads and for the jobs of pools
-    RUNNING   is still in that join                runs the rest
+              runs the hooks of others, joins      negative order, waits for those hooks, for the
+              the other threads; joined: waits     other threads and for the jobs of pools
+    RUNNING   is in that join, or waits            runs the rest
     LEAVING   leaves the join; at_exit: runs the   closes what was held open; sees to it that the
               exit functions, and dies             main thread gets there, and that it takes no
                                                    longer than it may
@@ -18,8 +18,8 @@ on the main thread, where somebody's handler may raise between any two instructi
 with the same step, `_begin`, which may be done again, and what the one does not come to do the
 other does.
 
-The interpreter joins a small non-daemon thread that waits for the ender, like any other. Not done,
-because it hangs on 3.15: to mark a stuck thread as joined. Python up to 3.12 keeps a set of the
+The main thread waits for the ender where Python has joined the other threads. Not done, because it
+hangs on 3.15: to mark a stuck thread as joined. Python up to 3.12 keeps a set of the
 locks that it is going to wait for, and the hook takes the registered threads out of it: where no
 thread can be started (3.12.1 after the main thread's end, a process limit) the items run after the
 join, for the main thread has to have ended by then for whoever looks at that.
@@ -45,7 +45,7 @@ from graceexit._report import (
     text_of,
     traceback_of,
 )
-from graceexit._unwinding import Unwinding, is_interrupted, stack
+from graceexit._unwinding import Unwinding, is_interrupted, is_under_way, stack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
 STILL = 1.0  # seconds after which a KeyboardInterrupt that is still being handled is the end
 # So often what the main thread does may raise: a handler, each time that it is called, or a broken
 # hub of gevent, at once and for ever, which takes a second to do it so often.
-RAISES = 100_000
+RAISES = 10_000
 TO_LEAVE = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
 FLUSHING = 1.0  # seconds for the log
@@ -92,8 +92,8 @@ class Exit:
         handlers: _signals.Handlers,
         limits: "Limits",
         executors: Executors,
-        account: "Account | None",
         be_first: "Callable[[], None]",
+        account: "Account | None" = None,
     ) -> None:
         self.limits = limits
         self.phase = SERVING
@@ -112,7 +112,7 @@ class Exit:
         self._has_ender = False
         self._to_end = threading.Lock()  # taken by the ender, should two be started
         self._bell = Bell()  # wakes the ender
-        self._unwinding = Unwinding(self._bell.ring, self._say_failed)
+        self._unwinding = Unwinding(self._bell.ring, self._prepare, self._say_failed)
         self._jobs = Jobs(self._bell.ring)
         self._main_ended = Latch()
         self._hooks_over = Latch()  # those of others, which come before the join
@@ -122,9 +122,6 @@ class Exit:
         self._finished = Latch()  # they have ended
         self._cut: list[threading.Thread] = []  # who goes on though its time is over
         self._taken_out: set[int] = set()  # ids of threads that Python does not join at its end
-        self._waiter = threading.Thread(target=self._accompany, name="graceexit", daemon=False)
-        # By which another copy of the package knows it, and does not wait for it.
-        self._waiter.graceexit = True  # type: ignore[attr-defined]
 
     # SERVING: the handlers. They run on the main thread, between any two instructions of it.
 
@@ -146,7 +143,6 @@ class Exit:
         if first:
             self.limits.ask()
             self._signum = signum
-            self._handlers.put_for_leaving(self.leave)
         has_ender = self._start()
         # A hook that raises would skip the others. Python handles there what came between the
         # program's end and the first line of its own.
@@ -158,11 +154,19 @@ class Exit:
             self.phase = LEAVING
             self.leave(signum, frame, None)
 
-    def leave_by(self, signum: int) -> None:
+    def _prepare(self) -> None:
+        """Let another thread make the main thread unwind once more."""
+        self._handlers.put_for_leaving(self.leave)
+
+    def leave_by(self, signum: int, frame: "FrameType | None", error: BaseException | None) -> None:
         """Unwind the main thread now, which had something in hand when *signum* came."""
+        if error is not None and not is_under_way():  # what is raised now takes its place
+            self._say_failed(error, "what was in hand")
         if signum == SIGINT != self._signum:
-            raise KeyboardInterrupt
-        self._unwinding.leave(signum)
+            self._prepare()
+            self._unwinding.interrupt()
+        else:
+            self._unwinding.begin(signum, frame, getsignal(SIGINT))
 
     def press(self, signum: int, *, held: bool) -> None:
         """Note Ctrl-C where Python's own handler goes on to raise KeyboardInterrupt."""
@@ -207,7 +211,7 @@ class Exit:
         if not self._main_ended.is_set():
             self._pressed = self.limits.clock()  # by Ctrl-C, perhaps
             if getattr(sys, "last_type", None) is KeyboardInterrupt:
-                self.notice(SIGINT)
+                self.notice(int(SIGINT))
         if self._exiting.signum is not None or in_child():
             self.limits.ask()
         self._exiting.set()
@@ -218,9 +222,9 @@ class Exit:
         if self._registry or self._registry._left or self._signum is not None:
             take_out_of_the_join(self._registry, self._taken_out)
             self._be_first()
-            if self._start() and self._start_waiter():
+            if self._start() and not self._over.is_set():
                 self._executors.hold(self.end_of_hooks)
-            elif not self._has_ender or self._over.is_set():
+            else:
                 self._hooks_over.set()
         else:
             self._hooks_over.set()
@@ -229,17 +233,6 @@ class Exit:
         self._bell.ring()
         if not self._has_ender:
             self._run_here(before_the_join=True)
-        elif not self._start_waiter():
-            self._be_first()
-
-    def _start_waiter(self) -> bool:
-        """Start the thread that Python joins; return whether there is one."""
-        if not self._waiter.is_alive() and not self._over.is_set():
-            try:
-                self._waiter.start()
-            except RuntimeError:  # no thread can be started, or it is over
-                return False
-        return self._waiter.is_alive()
 
     def end_of_hooks(self) -> None:
         """Note that the hooks of others have run."""
@@ -247,16 +240,25 @@ class Exit:
         self._bell.ring()
 
     def joined(self) -> None:
-        """Run what is left where no thread could be started; Python has joined the other ones."""
+        """Wait for the ender, on the main thread; Python has joined the other ones."""
         self.end_of_hooks()
-        if self._has_ender and in_child():  # there may be no exit function that waits
-            self._over.wait()
-        if not self._has_ender:
+        if self._has_ender:
+            self._wait_until_over()
+        else:
             self._run_here(before_the_join=False)
             if self._signum is not None and in_child():
                 self._die(self._signum)
         self._joined.set()
         self._bell.ring()
+
+    def _wait_until_over(self) -> bool:
+        """Wait for the ender, whatever somebody's handler raises: nothing is left to unwind."""
+        for _ in range(RAISES):
+            try:
+                return self._over.wait()
+            except BaseException:  # noqa: S112
+                continue
+        return False
 
     def _run_here(self, *, before_the_join: bool) -> None:
         """Run the items on the main thread, where no thread can be started."""
@@ -270,14 +272,6 @@ class Exit:
                 self._say_end(outcomes, begun)
                 self._flush()
             self.phase = WAITING if late else LEAVING
-
-    def _accompany(self) -> None:
-        """Be what the interpreter joins; tell the ender when the other threads have ended."""
-        self._hooks_over.wait()
-        while others := self._others():
-            wait_for(others[0])
-        self._bell.ring()
-        self._over.wait()
 
     # WAITING, RUNNING: the ender.
 
@@ -299,8 +293,11 @@ class Exit:
             self._wait(self._main_thread)
             if self._abandoned:
                 return
-            self._run(before=0)
-            self._wait(self._others)
+            if any(item.order < 0 for item in list(self._registry._items)):
+                self._run(before=0)
+            if self._others():
+                start_thread(self._accompany)
+                self._wait(self._others)
             self._say_end(self._run(), begun)
             if len(self._registry) and not self._registry._tired:  # registered while that was said
                 self._run()
@@ -346,6 +343,15 @@ class Exit:
     def _patience(self) -> float:
         """Return the seconds that the rest of the program still has."""
         return 0.0 if self._unwinding.parked else self.limits.patience()
+
+    def _accompany(self) -> None:
+        """Join the others for the ender, which has to hear of more than their end."""
+        while (others := self._others()) and not self._over.is_set():
+            if others[0] is threading.main_thread():
+                self._hooks_over.wait(LOOK)
+            else:
+                wait_for(others[0])
+        self._bell.ring()
 
     def _main_thread(self) -> list[threading.Thread]:
         """Return the main thread, until it has ended."""
@@ -446,18 +452,20 @@ class Exit:
             return
         self._exit_functions.set()
         self._joined.set()
+        has_begun = False
         for _ in range(RAISES):
             try:
-                self._bell.ring()
-                self._begin()  # if the hook did not
-                self.end_of_hooks()
-                if self._has_ender:
-                    self._over.wait()
+                if not has_begun:
+                    self._begin()  # if the hook did not
+                    self.end_of_hooks()
+                    has_begun = True
+                if self._has_ender and not self._wait_until_over():
+                    break
                 if (self._registry and not self._registry._tired) or self._registry._run:
                     self._run()  # some left, or a run that goes on
                 break
             except BaseException:  # noqa: S112
-                continue  # somebody's handler, and nothing is left to unwind
+                continue
         if self._signum is not None:
             try:
                 atexit._run_exitfuncs()
@@ -587,8 +595,8 @@ class Exit:
                 said = f"the report cannot be written to {account.path}: {why_not}"
                 self._registry._say().post(WARNING, said)
 
-    def _say_failed(self, error: BaseException) -> None:
-        said = f"the main task failed: {type(error).__qualname__}: {text_of(error)}"
+    def _say_failed(self, error: BaseException, what: str = "the main task") -> None:
+        said = f"{what} failed: {type(error).__qualname__}: {text_of(error)}"
         self._say_why()
         self._registry._say().post(ERROR, said, error)
 
@@ -657,7 +665,6 @@ def joined_at_exit() -> list[threading.Thread]:
         for thread in threading.enumerate()
         if not thread.daemon
         and thread is not main
-        and not hasattr(thread, "graceexit")
         and type(thread).__name__ != "_MainThread"  # eventlet has a second one, which never ends
     ]
 

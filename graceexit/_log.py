@@ -98,10 +98,12 @@ class Log:
 
     def wants_debug(self) -> bool:
         """Return whether the logger is set to DEBUG, without taking a lock of logging's."""
+        if "logging" not in sys.modules:
+            return False
         try:
             root = sys.modules["logging"].root
             return bool(root.manager.loggerDict.get("graceexit", root).getEffectiveLevel() <= DEBUG)
-        except Exception:  # it is not in use, or only somebody's logger below ours is
+        except Exception:  # only somebody's logger below ours is in use
             return False
 
     def _say_all(self) -> None:

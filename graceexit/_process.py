@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from graceexit._account import Account
     from graceexit._executors import Executors
     from graceexit._exit import Exit
+    from graceexit._hold import Hold
     from graceexit._report import Report
 
 RAISES = 100  # so often somebody's handler may raise as the exit begins
@@ -61,7 +62,7 @@ class Process:
         self.grace: float | EllipsisType | None = ...  # as the environment says
         self.linger: float | None = LINGER
         self.report: str | EllipsisType | None = ...
-        self.holding = Hold(self)
+        self._holding: Hold | None = None  # once `hold` has been called
         self._executors: Executors | None = None
         self._installed = False
         self._handled = False  # handlers are set, or can never be
@@ -178,7 +179,8 @@ class Process:
             self._executors.forget()
         self._dropped = 0
         self.exiting.clear()
-        self.holding.reset()
+        if self._holding is not None:
+            self._holding.reset()
         self.registry._attend = self.install
 
     def hold(self) -> "Hold":
@@ -195,11 +197,24 @@ class Process:
         Returns:
             A context manager, always the same one.
         """
-        if not self.holding.is_ready and _signals.is_main_thread():
+        if (holding := self._holding) is None:
+            from graceexit._hold import Hold
+
+            holding = self._holding = Hold(self._leave)
+        if not holding.is_ready and _signals.is_main_thread():
             self.install()
             self.handlers.put_for_ctrl_c(self._on_ctrl_c)
-            self.holding.is_ready = True
-        return self.holding
+            holding.is_ready = True
+        return holding
+
+    def _is_held(self, signum: int) -> bool:
+        """Return whether the main thread has something in hand, and unwinds when it is done."""
+        return self._holding is not None and self._holding.takes(signum)
+
+    def _leave(self, signum: int, frame: "FrameType", error: BaseException | None) -> None:
+        """Unwind the main thread, which has nothing in hand any more."""
+        if self.exit is not None:
+            self.exit.leave_by(signum, frame, error)
 
     def shutdown(self) -> "Report":
         """
@@ -242,8 +257,8 @@ class Process:
                 self.handlers,
                 limits,
                 self._executors,  # type: ignore[arg-type]
-                self._account(),
                 self.be_first,
+                self._account(),
             )
             vars(self).setdefault("exit", ending)  # a handler may come between: one of two is kept
         return self.exit
@@ -268,17 +283,15 @@ class Process:
         if ending is None:  # uninstalled, or a forked child that has registered nothing
             _signals.die(signum)
         else:
-            self.holding.signum = self.holding.signum or signum
-            ending.end_by(signum, frame, held=self.holding.depth > 0)
+            ending.end_by(signum, frame, held=self._is_held(signum))
         return None
 
     def _on_ctrl_c(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
         """Note Ctrl-C, and raise KeyboardInterrupt unless the main thread has something in hand."""
-        held = self.holding.depth > 0 and self.holding.signum != signum
+        held = self._is_held(signum)
         if (ending := self.ending()) is not None:
             ending.press(signum, held=held)
             if held:
-                self.holding.signum = self.holding.signum or signum
                 return None
         return layer.previous(signum, frame)
 
@@ -381,50 +394,6 @@ class Process:
             self.install(signals=signals)
             self.registry._attend = self.install  # for code in C may set its handlers behind this
         self._pid = os.getpid()
-
-
-class Hold:
-    """
-    What `hold` returns: the main thread has something in hand.
-
-    Attributes:
-        depth: How many of its blocks the main thread is in.
-        signum: The signal that is to unwind it.
-        is_ready: Its handler for Ctrl-C is set.
-    """
-
-    __module__ = "graceexit"
-    __slots__ = ("_process", "depth", "is_ready", "signum")
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin anew: in a forked child, or between tests."""
-        self.depth = 0
-        self.signum: int | None = None
-        self.is_ready = False
-
-    def __repr__(self) -> str:
-        return "<graceexit.hold()>"
-
-    def __enter__(self) -> None:
-        if _signals.is_main_thread():
-            if self.signum is not None and not self.depth:
-                self._leave()
-            self.depth += 1
-
-    def __exit__(self, *_: object) -> None:
-        if _signals.is_main_thread():
-            self.depth -= 1
-            if self.signum is not None and not self.depth:
-                self._leave()
-
-    def _leave(self) -> None:
-        """Unwind, as the signal would have done at once."""
-        if self.signum is not None and self._process.exit is not None:
-            self._process.exit.leave_by(self.signum)
 
 
 def import_what_is_needed(*, with_report: bool) -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 from time import monotonic
 
-from graceexit._items import COROUTINE, NEVER, Item
+from graceexit._items import NEVER, Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,11 +120,8 @@ class Registry:
             ValueError: The timeout is not above zero, or GRACEEXIT_GRACE gives no seconds.
         """
         item = Item(subject, stop, timeout, order, name, each_process)
-        if item.stop is not None:
-            if len(self._items) >= self._sweep_at:
-                self._forget_ended()
-        elif getattr(getattr(subject, "__code__", None), "co_flags", 0) & COROUTINE:
-            import asyncio  # noqa: F401  (now, for an import at the exit can change its status)
+        if stop is not None and len(self._items) >= self._sweep_at:
+            self._forget_ended()
         self._items[item] = True
         if (run := self._run) is not None:
             inside = run.is_inside(_thread.get_ident())

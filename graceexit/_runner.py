@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
     from graceexit._items import Item, Outcome
 
-    # item; "stop", "join" or "call"; what does it; when it began, None for now; timeout
-    Step: TypeAlias = tuple[Item, str, Callable[[], object], float | None, float | None]
+    # A callback to call. For a thread: itself; "stop" or "join"; what does it; when it began, None
+    # for now; timeout.
+    Step: TypeAlias = Item | tuple[Item, str, Callable[[], object], float | None, float | None]
     # item; verb; when it began; timeout
     Action: TypeAlias = tuple[Item, str, float, float | None]
 
@@ -68,6 +69,7 @@ class Plan:
         told: The threads that have been told to stop, and not ended: when, and what stop() raised.
         generation: Of the item in progress: 0 if it was there when the run began.
         rest: How many items were not run, for they kept coming.
+        hurried: When the process will be gone, if that is known.
     """
 
     def __init__(
@@ -77,8 +79,8 @@ class Plan:
         self.told: dict[Item, tuple[float, BaseException | None]] = {}
         self.generation = 0
         self.rest = 0
+        self.hurried: list[float] = []
         self.settle: Callable[[Outcome], None] = lambda _: None
-        self.is_over: Callable[[], bool] = lambda: False
         self._items = items
         self._late = late
         self._clock = clock
@@ -99,7 +101,7 @@ class Plan:
 
     def steps(self, outcomes: "list[Outcome]") -> "Iterator[Step]":
         """Say what is to be done, one step after the other."""
-        items, late, heap = self._items, self._late, self._heap
+        items, late, heap, hurried = self._items, self._late, self._heap, self.hurried
         yield from self._end_threads()  # which an interruption has left
         self._planned = planned = [item for item in list(items) if item not in late]
         # A stable sort: of equal ranks the one registered last is the next one.
@@ -108,10 +110,12 @@ class Plan:
         while True:
             if late:
                 self._take_in()
-            if not heap and planned:
-                if planned[-1].order >= before:
+            if planned and not heap:
+                item = planned.pop()
+                if item.order >= before:
+                    planned.append(item)
                     return
-                item, generation = planned.pop(), 0
+                generation = 0
             elif (chosen := self._choose(planned)) is not None:
                 item, generation = chosen
             else:
@@ -119,11 +123,11 @@ class Plan:
             if not items.pop(item, False):  # it has been forgotten, or is run by another run
                 continue
             self.generation = generation
-            if (generation and self._has_run(item, outcomes)) or self.is_over():
-                limit = "grace" if self.is_over() else None
-                self.settle((item, "not run", self._clock(), 0.0, None, None, limit))
-            elif item.stop is None:
-                yield item, "call", item.subject, None, item.timeout
+            # The quick way first: it was there when the run began, and there is time.
+            if (generation or hurried) and self._is_not_run(item, outcomes):
+                continue
+            if item.stop is None:
+                yield item
             else:
                 yield from self._stage(item, planned)
 
@@ -184,6 +188,15 @@ class Plan:
             return planned.pop(), 0
         return None
 
+    def _is_not_run(self, item: "Item", outcomes: "list[Outcome]") -> bool:
+        """Return whether *item* is not to be run, and say so."""
+        now = self._clock()
+        limit = "grace" if any(now >= deadline for deadline in self.hurried) else None
+        if limit or (self.generation and self._has_run(item, outcomes)):
+            self.settle((item, "not run", now, 0.0, None, None, limit))
+            return True
+        return False
+
     def _has_run(self, item: "Item", outcomes: "list[Outcome]") -> bool:
         """Return whether the subject of *item* has been run already."""
         for done, *_ in outcomes[self._counted :]:
@@ -217,7 +230,7 @@ class Run:
         start_thread: "Callable[[Callable[[], object]], bool]" = start_thread,
     ) -> None:
         self.plan = Plan(items, late, clock)
-        self.plan.settle, self.plan.is_over = self._settle, self._is_over
+        self.plan.settle = self._settle
         self.plan.join = self._join  # type: ignore[method-assign]
         self.outcomes: list[Outcome] = []
         self.inline = False
@@ -226,7 +239,7 @@ class Run:
         self._trace = trace  # told of each item that begins, if somebody wants to know
         self._clock = clock
         self._start_thread = start_thread
-        self._steps: Iterator[Step] = iter(())
+        self._steps: Iterator[Any] = iter(())  # of the plan
         self._hurry: tuple[float, float] | None = None  # since when, and when the process is gone
         self._running: dict[object, Action] = {}  # the action in progress, by `key`
         self._wake = 0.0  # when the watcher will look again
@@ -260,6 +273,7 @@ class Run:
         """Note that the process will be gone at *deadline*."""
         if deadline is not None and (self._hurry is None or self._hurry[1] != deadline):
             self._hurry = self._clock(), deadline
+            self.plan.hurried[:] = [deadline]
             self._bell.ring()
 
     def is_tired(self) -> bool:
@@ -328,9 +342,6 @@ class Run:
             end = min(end, begun + (deadline - begun) / share)
         return end + SLACK if verb == "join" else end
 
-    def _is_over(self) -> bool:
-        return self._hurry is not None and self._clock() >= self._hurry[1]
-
     def _join(self, item: "Item", wait: float) -> bool:
         """Wait for a thread as long as it may take; return whether it is over."""
         clock = self._clock
@@ -362,19 +373,24 @@ class Run:
                 self._helper = None
                 self._bell.ring()
 
-    def _work(self) -> bool:  # noqa: C901  (a call for each part takes half as long again)
+    def _work(self) -> bool:  # noqa: C901, PLR0912  (a call for each part takes half as long)
         """Perform one step after the other; return whether all were, and by this helper."""
-        clock, running, outcomes, trace = self._clock, self._running, self.outcomes, self._trace
-        main_thread = threading.main_thread
-        main = main_thread()
+        clock, running, outcomes = self._clock, self._running, self.outcomes
+        trace, hurried = self._trace, self.plan.hurried
+        of_threading = vars(threading)
+        main = of_threading["_main_thread"]
         now = clock()
-        for item, verb, perform, begun, timeout in self._steps:
+        for step in self._steps:
             # Begin, and have the watcher look in time.
-            if begun is None:
-                begun = now  # noqa: PLW2901
-            key: object = item if verb == "call" else (item, verb)
+            if type(step) is tuple:
+                item, verb, perform, begun, timeout = step
+                begun = now if begun is None else begun
+                key: object = item, verb
+            else:  # a callback, the quick way
+                key = item = step
+                verb, perform, begun, timeout = "call", item.subject, now, item.timeout
             running[key] = action = item, verb, begun, timeout
-            if self._hurry is not None or (timeout and begun + timeout < self._wake):
+            if hurried or (timeout and begun + timeout < self._wake):
                 self._wake = 0.0  # before it is rung, for then the watcher writes it
                 self._bell.ring()
             if trace and verb != "join":
@@ -389,7 +405,7 @@ class Run:
                 error = raised
             # Say how it ended, unless the watcher has. In a forked child, where the thread that
             # forked is the main thread, there is nothing to be done.
-            if main_thread() is not main:
+            if of_threading["_main_thread"] is not main:
                 return False  # pragma: no cover - nothing can be measured there any more
             now = clock()
             if running.pop(key, None) is None:
@@ -397,11 +413,11 @@ class Run:
                     self.plan.told[item] = begun, error
                 return False
             if verb == "call":
-                how = "done" if error is None else "failed"
-                outcome = item, how, begun, now - begun, error, None, None
-                outcomes.append(outcome)
-                if error is not None or trace:
-                    self._report(outcome)
+                if error is None and not trace:
+                    outcomes.append((item, "done", begun, now - begun, None, None, None))
+                else:
+                    how = "failed" if error else "done"
+                    self._settle((item, how, begun, now - begun, error, None, None))
             else:
                 self._judge(action, now, result, error)
         return True

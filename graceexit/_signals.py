@@ -123,7 +123,7 @@ class Handlers:
             return True
         layer = Layer(act, current)
         self._layers.append((signum, layer))  # first, for a handler may raise behind the next
-        if current is SIG_DFL:
+        if current is SIG_DFL and signum in self.signals:
             remember_default(signum)
         if set_handler(signum, layer):
             return True
@@ -227,7 +227,10 @@ def interrupt_main(signum: int | None) -> bool:
     ident = main_thread().ident
     if signum is None or ident is None or not hasattr(signal, "pthread_kill"):
         return False
-    signal.pthread_kill(ident, signum)
+    try:
+        signal.pthread_kill(ident, signum)
+    except ProcessLookupError:  # in a child that a thread has forked at this moment
+        return False
     return True
 
 

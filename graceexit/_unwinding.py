@@ -7,10 +7,11 @@ SystemExit is raised in it, in the handler. It is done otherwise where that woul
   leaves the loop when that task has ended. Till then the other tasks live, which it may need. It is
   found by its frame, for the handler of SIGINT knows it only where SIGINT was Python's own.
 * trio has a handler of its own for Ctrl-C, which is called.
-* The worker loop of an executor or a pool would hand SystemExit to its parent as the result of a
-  job: the main thread stays in the handler, so that it uses nothing that the items close.
+* The worker loop of an executor would hand SystemExit to its parent as the result of a job: the
+  main thread stays where it begins to do so, and uses nothing that the items close. (Not done: to
+  stay in the handler. The job may hold a lock that the items need, as those of h5py and lmdb do.)
 * Whoever is unwinding already (KeyboardInterrupt, SystemExit) is not cut.
-* In `hold` it is raised when the block has ended.
+* In `hold` all this is done when the block has ended.
 
 What was raised in a `__del__` or a callback of C code is ignored by Python, which tells
 `sys.unraisablehook`; and a loop that does not turn ends no task. Then it is raised again, in the
@@ -36,12 +37,8 @@ TASKS = {
     ("asyncio.base_events", "run_until_complete"): "future",
 }
 CLOSING = {("asyncio.runners", "close"), ("asyncio.runners", "_cancel_all_tasks")}
-WORKERS = {
-    ("concurrent.futures.process", "_process_worker"),
-    ("multiprocessing.pool", "worker"),
-    ("loky.process_executor", "_process_worker"),
-    ("joblib.externals.loky.process_executor", "_process_worker"),
-}
+# The worker loop of an executor, and what it calls first with the exception of a job.
+WORKER, SENDS = "_process_worker", "_ExceptionWithTraceback"
 
 
 class Unwinding:
@@ -49,26 +46,30 @@ class Unwinding:
     The main thread's way out.
 
     Attributes:
-        parked: It stays in a handler until the process is gone.
+        parked: It stays where it is until the process is gone.
     """
 
     def __init__(
-        self, ring: "Callable[[], object]", say: "Callable[[BaseException], object]"
+        self,
+        ring: "Callable[[], object]",
+        prepare: "Callable[[], object]",
+        say: "Callable[[BaseException], object]",
     ) -> None:
         self.parked = False
         self._ring = ring  # wakes the thread that looks whether it is to be raised again
+        self._prepare = prepare  # sets the handler in which it is
         self._say = say  # tells of an error of the main task
-        self._signum = 0
+        self._exception: tuple[type[BaseException], tuple[int, ...]] = SystemExit, ()
         self._error: BaseException | None = None  # what was raised
         self._at = 0.0  # when it is to be raised again; zero for not at all
         self._hook: Any = None  # what our `unraisablehook` has replaced
 
     def begin(self, signum: int, frame: "FrameType | None", interrupt: "Any") -> None:
         """Unwind, in the handler of *signum*; *interrupt* is the handler of SIGINT."""
-        self._signum = signum
-        found = {(one.f_globals.get("__name__"), one.f_code.co_name) for one in stack(frame)}
-        if found & WORKERS:
-            self.park()
+        self._exception = SystemExit, (128 + signum,)
+        for one in stack(frame):
+            if one.f_code.co_name == WORKER and SENDS in one.f_globals:
+                one.f_globals[SENDS] = self.park  # this process is about to be gone
         if is_under_way():
             return
         task = main_task(frame)
@@ -81,16 +82,22 @@ class Unwinding:
         else:
             self.leave()
 
-    def leave(self, signum: int = 0) -> None:
-        """Raise SystemExit."""
-        self._signum = signum or self._signum
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt, which has been put off, unless the thread is on its way out."""
+        self._exception = KeyboardInterrupt, ()
+        if not is_under_way():
+            self.leave()
+
+    def leave(self) -> None:
+        """Raise SystemExit, or KeyboardInterrupt."""
         if self._hook is None:
             self._hook = sys.unraisablehook
             sys.unraisablehook = self._unraisable
-        self._error = SystemExit(128 + self._signum)
+        kind, arguments = self._exception
+        self._error = kind(*arguments)
         raise self._error
 
-    def park(self) -> None:
+    def park(self, *_: object) -> None:
         """Stay here until the process is gone."""
         self.parked = True
         self._ring()
@@ -137,6 +144,7 @@ class Unwinding:
         task.add_done_callback(ended)
         if not getattr(runner, "_interrupt_count", 0):
             task.cancel()
+        self._prepare()
         self._at = monotonic() + TURN
         task.get_loop().call_soon_threadsafe(turned)
         self._ring()
@@ -144,6 +152,7 @@ class Unwinding:
     def _unraisable(self, unraisable: "sys.UnraisableHookArgs", /) -> None:
         """Note that what we have raised was ignored; give the rest to whom it is for."""
         if unraisable.exc_value is not None and unraisable.exc_value is self._error:
+            self._prepare()
             self._at = monotonic() + AGAIN
             self._ring()
         else:

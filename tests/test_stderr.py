@@ -64,10 +64,12 @@ def test_a_file_that_is_descriptor_2_stays_as_it_is(without_stderr, tmp_path, wh
 def test_the_last_resort_prints_nothing_into_it(without_stderr, tmp_path):
     """It ends the process all the same."""
     what = "graceexit.install(grace=1)"
-    source = PROGRAM.format(what=what).replace(
+    ready = 'print(data, "ready", flush=True)'
+    source = PROGRAM.format(what=what).replace(f"{ready}\n", "")
+    source = source.replace(
         "    time.sleep(0.01)",
-        '    try:\n        time.sleep(0.01)\n    finally:\n        re.match("(a+)+b", "a" * 60)'
-        " if graceexit.exiting.is_set() else None",
+        f"    try:\n        {ready}\n        time.sleep(60)\n"
+        '    finally:\n        re.match("(a+)+b", "a" * 60)',
     )
     worker = without_stderr(source, "waits")
     worker.wait_for("2 ready")

@@ -49,7 +49,7 @@ def own(lines: list[str]) -> list[str]:
     for line in lines:
         if line.startswith("Traceback "):
             in_traceback = True
-        elif line.startswith(" ") or not line:
+        elif line.startswith((" ", "During handling of ")) or not line:
             pass
         elif in_traceback:
             in_traceback = False  # the error itself

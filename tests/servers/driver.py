@@ -164,6 +164,7 @@ class Server:
     ) -> None:
         self.row = row
         self.column = column
+        self.stays_alone = row.lone or (row.retires and column == "worker" and not plain)
         self.folder = folder
         self.struck = folder / "struck"  # the request goes on for 1.5 s from then on
         self.reload = row.reload if column == "reload" and row.reload else Reload("")
@@ -232,7 +233,7 @@ class Server:
         replaced = [self.busy]
         if self.column == "reload" and not self.reload.one:
             replaced = [pid for pid in self.workers if pid != self.running.pid]
-        count = len(self.workers) + (0 if self.row.lone else len(replaced))
+        count = len(self.workers) + (0 if self.stays_alone else len(replaced))
         self.running.read_until(lambda: all(map(is_over, replaced)) and self.are_ready(count))
         if not is_over(self.running.pid):
             self.settle()

@@ -94,6 +94,7 @@ class Row:
             `get` says at the end what came of it; "" if the workers have something to do anyway.
             None asks for a page.
         lone: Whether a worker that has ended is not replaced by another.
+        retires: Whether that is so with graceexit, of a worker that gets SIGTERM.
         restless: Whether main threads wake up all the time, and so notice every signal.
         waits_in_c: Whether no Python waits for the workers, so that C has to say how they end.
         venv: The environment beside that of the tests which has it: its name ends in this.
@@ -114,6 +115,7 @@ class Row:
     beside: str = ""
     client: str | None = None
     lone: bool = False
+    retires: bool = False
     restless: bool = False
     waits_in_c: bool = False
     venv: str = ""

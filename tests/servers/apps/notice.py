@@ -21,7 +21,10 @@ def say(*words):
     os.write(1, f"\n{' '.join(map(str, words))} {os.getpid()}\n".encode())
 
 
-graceexit.on_exit(lambda: say("closed", graceexit.exiting.signum), each_process=True)
+@graceexit.on_exit(each_process=True)
+async def close():
+    """Close, with a pool that asyncio makes for it."""
+    await asyncio.to_thread(say, "closed", graceexit.exiting.signum)
 
 
 def start():

@@ -4,16 +4,20 @@ import asyncio
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import graceexit
 
+pool = ThreadPoolExecutor()
+pool.submit(int).result()
 stop = threading.Event()
 for_ever = threading.Event()
 
 
 def flush():
-    """Do what a flush loop does."""
+    """Do what a flush loop does, which sends its last batch through a pool."""
     stop.wait()
+    pool.submit(int).result()
 
 
 def poll():
@@ -27,8 +31,9 @@ graceexit.register(thread, stop=stop)
 
 
 @graceexit.on_exit
-def close_pool():
+async def close_pool():
     """Close what the thread uses."""
+    await asyncio.to_thread(int)
 
 
 if os.environ.get("FORGET"):

@@ -1,6 +1,7 @@
 """
 The application under every server: a thread to stop, a pool to close, a request that takes a while.
 
+At its end the thread needs a pool that was there all along, and the callback one of asyncio's.
 With PLAIN=1 it is the same without graceexit, and the thread a daemon. With EACH_PROCESS=1 it is
 written for a server that loads it before it forks. A task queue has a hook for each process that it
 forks, and there calls `begin`.
@@ -10,6 +11,7 @@ import asyncio
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PLAIN = os.environ.get("PLAIN") == "1"
@@ -35,12 +37,13 @@ else:
 def begin():
     """Start and register what has to end in this process."""
     flag = threading.Event()
+    pool = ThreadPoolExecutor()
 
     def flush_for_ever():
-        """Do what a flush loop does."""
+        """Do what a flush loop does, which sends its last batch through a pool."""
         while not flag.is_set():
             time.sleep(0.01)
-        say("stopped", os.getpid())
+        pool.submit(say, "stopped", os.getpid()).result()
 
     thread = threading.Thread(target=flush_for_ever, daemon=PLAIN)
     thread.start()
@@ -48,10 +51,11 @@ def begin():
         graceexit.register(thread, stop=flag, timeout=5)
 
         @graceexit.on_exit(each_process=EACH_PROCESS)
-        def close_pool():
+        async def close_pool():
             """Close what the thread uses."""
-            say("closed", os.getpid())
+            await asyncio.to_thread(say, "closed", os.getpid())
 
+    pool.submit(int).result()  # before it says so, for a signal comes then
     say("imported", os.getpid())
 
 

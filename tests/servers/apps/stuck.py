@@ -4,6 +4,7 @@ A thread that stays for ever, a callback behind it, and a request that may wait 
 STUCK=0 leaves the thread out. With WAIT=1 a request ends when the callback has run, and not before.
 """
 
+import asyncio
 import os
 import threading
 import time
@@ -25,9 +26,9 @@ if os.environ.get("STUCK") != "0":
 
 
 @graceexit.on_exit
-def close():
+async def close():
     """Say that it has come to this."""
-    say("closed")
+    await asyncio.to_thread(say, "closed")
     closed.set()
 
 

@@ -27,6 +27,10 @@ CLUSTER = {
 }
 LEFT = "without graceexit SIGTERM kills the main process, and nobody tells the workers"
 WITH_IT = "without graceexit SIGTERM kills the main process, and its workers end with it"
+RETIRES = (
+    "without graceexit SIGTERM kills the worker during the task, and its nanny starts another; with"
+    " it the worker closes, as at Ctrl-C, when the task has ended, and its nanny with it"
+)
 KILLED = "an exception that leaves Parallel, such as that of SIGTERM, has it kill its workers"
 OTHERS = fault("joblib kills its other workers when one has died", "killed", "items")
 PRESSED = fault(
@@ -42,6 +46,8 @@ ROWS = [
         workers=3,
         columns=("term", "worker", "group", "reload"),
         reload=Reload("lifetime", "--lifetime 15s --lifetime-restart", seconds=60),
+        retires=True,
+        faults={"worker": fault(RETIRES, "answer", "status")},
         write="SIGINT ignored in workers: `examples/08_dask.py`",
         **DASK,
     ),
@@ -67,10 +73,11 @@ ROWS = [
         "dask LocalCluster, processes",
         "on_local_cluster.py processes",
         workers=3,
+        retires=True,
         write='SIGINT ignored in workers: `preload=["08_dask"]`',
         faults={
             "term": fault(WITH_IT, "answer", "status"),
-            "worker": fault(WITH_IT, "status"),
+            "worker": fault(f"{RETIRES}; {WITH_IT}", "answer", "status"),
         },
         **CLUSTER,
     ),

@@ -11,6 +11,7 @@ CUT = fault(
     "status",
     sometimes=True,
 )
+KILLED = fault("without graceexit SIGTERM kills a worker during its request", "answer")
 RELOADED = fault(
     "when the first worker has ended the main process sends SIGTERM to the others, which ends those"
     " without a request, or they were about to end with 0",
@@ -56,7 +57,7 @@ ROWS = [
             reload=Reload(signal.SIGHUP),
             faults={"term": CUT, "worker": CUT, "group": CUT, "reload": RELOADED}
             if workers == 2
-            else {},
+            else {"worker": KILLED},
         )
         for workers in (1, 2)
     ),

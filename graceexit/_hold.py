@@ -1,0 +1,78 @@
+"""
+What the main thread has in hand is finished before a signal unwinds it.
+
+A block costs a few attribute writes: the handler looks whether there is one. It is imported by the
+first call of `hold`.
+"""
+
+import _thread
+import sys
+from signal import SIGINT
+from time import monotonic
+
+from graceexit._signals import is_main_thread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import TypeAlias
+
+    # Unwinds by a signal; it is given the frame of the block, and what that has raised.
+    Leave: TypeAlias = Callable[[int, FrameType, BaseException | None], None]
+
+SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
+
+
+class Hold:
+    """
+    What `hold` returns: the main thread has something in hand.
+
+    Attributes:
+        is_ready: Its handler for Ctrl-C is set.
+    """
+
+    __module__ = "graceexit"
+    __slots__ = ("_depth", "_ident", "_leave", "_pressed", "_signum", "is_ready")
+
+    def __init__(self, leave: "Leave") -> None:
+        self._leave = leave
+        self._depth = 0  # how many blocks the main thread is in
+        self._ident = 0  # that of the main thread
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew: in a forked child, or between tests. Who is in a block stays in it."""
+        self._signum: int | None = None  # the signal that is to unwind it
+        self._pressed = 0.0  # when Ctrl-C was noted
+        self.is_ready: bool = False
+        if self._ident != _thread.get_ident():
+            self._depth = 0
+
+    def takes(self, signum: int) -> bool:
+        """Return whether *signum* is to unwind the main thread only when its block has ended."""
+        if not self._depth:
+            return False
+        now = monotonic()
+        # Ctrl-C may come more than once from one press; pressed again, it is not put off.
+        if signum == SIGINT and self._pressed and now - self._pressed >= SAME_PRESS:
+            return False
+        if signum == SIGINT:
+            self._pressed = self._pressed or now
+        self._signum = self._signum or signum
+        return True
+
+    def __repr__(self) -> str:
+        return "<graceexit.hold()>"
+
+    def __enter__(self) -> None:
+        if is_main_thread():
+            self._ident = _thread.get_ident()
+            self._depth += 1
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if is_main_thread() and self._depth:
+            self._depth -= 1
+            if not self._depth and self._signum is not None:
+                signum, self._signum, self._pressed = self._signum, None, 0.0
+                self._leave(signum, sys._getframe(1), error)
