@@ -4,18 +4,27 @@ Take one mechanism after the other out of the package, and see a test fail each 
 python tools/mutants.py [NAME...]
 python tools/mutants.py --check
 
-A mutant is a patch in `tests/mutants`. Its head says what it takes out, which test must fail then
-and, where that is not all of them, on which Pythons:
+`tests/mutants.toml` is the table. An entry says in which module what stands there, what replaces
+it, which test must fail then and, where that is not all of them, on which Pythons:
 
-    The main thread is not made to leave the join.
-    Test: tests/test_endings.py::test_a_stuck_thread_is_left_behind_and_the_status_is_kept[ends-7]
-    Python: >=3.13
+    [leave-the-join]
+    module = "_exit"
+    there = '''
+    if self.phase == LEAVING and is_joining(frame):
+        raise Leave
+    '''
+    instead = ''
+    test = "test_endings.py::test_a_stuck_thread_is_left_behind_and_the_status_is_kept[ends-7]"
+    pythons = ">=3.13"
 
-Each is applied to a copy of the package that is installed in a virtual environment of its own, in
+What stands there has to stand there once. Whole lines do so at whatever depth, and what replaces
+them gets the same.
+
+Each is put into a copy of the package that is installed in a virtual environment of its own, in
 front of what the tests need besides, so that the test and the programs that it starts import that
 copy and nothing else. The checkout stays as it is. First every one of the tests has to pass with an
 unchanged copy. Prints a line for each mutant, and the survivors; the exit status is 1 if there are
-any. `--check` only says which patches no longer apply, and which tests are no longer there.
+any. `--check` only says which entries no longer apply, and which tests are no longer there.
 """
 
 from __future__ import annotations
@@ -32,10 +41,17 @@ import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import indent
 
 from packaging.specifiers import SpecifierSet
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # which pytest needs there
+
 ROOT = Path(__file__).parent.parent
+TABLE = ROOT / "tests" / "mutants.toml"
 AT_ONCE = 4  # most of the time they wait for programs, as `make test` does
 LIMIT = 15  # seconds for a program; a mutant that hangs has been noticed
 LAST = re.compile(r"\d+ (?:passed|failed|error|skipped)[^\n]*\n*$")
@@ -43,47 +59,51 @@ PYTEST = ("-m", "pytest", "-p", "no:cacheprovider")
 
 
 class Mutant:
-    """One patch, and what its head says."""
+    """One entry of the table."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, name: str, *, module: str, there: str, instead: str, test: str, pythons: str = ""
+    ) -> None:
+        self.name = name
+        self.test = f"tests/{test}"
+        self.pythons = SpecifierSet(pythons)
+        self._file = f"graceexit/{module.replace('.', '/')}.py"
+        self._there = there
+        self._instead = instead
+
+    def apply(self, place: Path) -> tuple[Path, str]:
+        """Return the file in *place* that it changes, and what that has then."""
+        path = place / self._file
         text = path.read_text(encoding="utf-8")
-        head, *files = re.split(r"^--- .*\n\+\+\+ b/", text, flags=re.MULTILINE)
-        self.name = path.stem
-        self.what, *fields = head.splitlines()
-        known = dict(field.split(": ", 1) for field in fields)
-        self.test = known["Test"]
-        self.pythons = SpecifierSet(known.get("Python", ""))
-        self._changes = [  # in which file, from what, to what
-            (file.partition("\n")[0], side(hunk, " -"), side(hunk, " +"))
-            for file in files
-            for hunk in re.split(r"^@@.*\n", file, flags=re.MULTILINE)[1:]
-        ]
-
-    def apply(self, place: Path) -> dict[Path, str]:
-        """Return the texts of the files in *place* that it changes."""
-        texts: dict[Path, str] = {}
-        for file, before, after in self._changes:
-            path = place / file
-            text = texts.get(path) or path.read_text(encoding="utf-8")
-            if text.count(before) != 1:
-                raise ValueError(f"{self.name}: {text.count(before)} times in {file}:\n{before}")
-            texts[path] = text.replace(before, after)
-        return texts
+        if not self._there.endswith("\n"):  # a part of a line
+            found = text.count(self._there)
+            changed = text.replace(self._there, self._instead)
+        else:
+            lines = [f"(?P=depth){re.escape(line)}\n" for line in self._there.splitlines()]
+            pattern = "".join(lines).replace("(?P=depth)", "^(?P<depth> *)", 1)
+            pattern = pattern.replace("(?P=depth)\n", "\n")  # an empty line has no depth
+            found = len(re.findall(f"(?m){pattern}", text))
+            changed = re.sub(f"(?m){pattern}", lambda at: indent(self._instead, at["depth"]), text)
+        if found != 1:
+            raise ValueError(f"{found} times in {self._file}:\n{self._there}")
+        return path, changed
 
 
-def side(hunk: str, marks: str) -> str:
-    """Return the lines of *hunk* that have one of the marks, without it."""
-    return "".join(line[1:] for line in hunk.splitlines(keepends=True) if line[0] in marks)
+def mutants_of(table: Path) -> dict[str, Mutant]:
+    """Return the entries of *table*, by their names."""
+    entries = tomllib.loads(table.read_text(encoding="utf-8"))
+    return {name: Mutant(name, **entry) for name, entry in entries.items()}
 
 
 def check(mutants: list[Mutant]) -> list[str]:
-    """Return what is wrong with the patches and the names of the tests."""
+    """Return what is wrong with the entries and the names of the tests."""
     wrong = []
     for mutant in mutants:
         try:
-            mutant.apply(ROOT)
-        except ValueError as error:
-            wrong.append(str(error))
+            path, changed = mutant.apply(ROOT)
+            compile(changed, path, "exec")
+        except (ValueError, SyntaxError) as error:
+            wrong.append(f"{mutant.name}: {error}")
     tests = sorted({mutant.test for mutant in mutants})
     collect = [sys.executable, *PYTEST, "--collect-only", "-q", *tests]
     collected = subprocess.run(collect, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -104,14 +124,15 @@ def run(tests: list[str], mutant: Mutant | None) -> tuple[str, str]:
         (packages / "tests.pth").write_text(more, encoding="utf-8")
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "graceexit", packages / "graceexit", ignore=ignore)
-        for path, text in mutant.apply(packages).items() if mutant else ():
-            path.write_text(text, encoding="utf-8")
+        if mutant:
+            path, changed = mutant.apply(packages)
+            path.write_text(changed, encoding="utf-8")
 
         # The tests, which make sure that they import what is installed there.
         options = ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "--installed"]
         options += ["-o", f"faulthandler_timeout={2 * LIMIT}"]  # after the stacks of its programs
         options += ["-o", "faulthandler_exit_on_timeout=true"]
-        options += [] if mutant else ["-p", "xdist", "-n", str(AT_ONCE)]
+        options += ["-x"] if mutant else ["-p", "xdist", "-n", str(AT_ONCE)]
         command = [place / "bin" / "python", *PYTEST, *options, *(ROOT / test for test in tests)]
         changes = {"LIMIT_OF_A_PROGRAM": str(LIMIT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         try:
@@ -150,10 +171,10 @@ def main() -> int:
     """Check, or run all or those named."""
     names = sys.argv[1:]
     only_check = names == ["--check"]
-    every = {path.stem: path for path in sorted((ROOT / "tests" / "mutants").glob("*.patch"))}
+    every = mutants_of(TABLE)
     if unknown := set(names) - {*every, "--check"}:
-        sys.exit(f"There is no tests/mutants/{unknown.pop()}.patch")
-    mutants = [Mutant(every[name]) for name in (every if only_check else names or every)]
+        sys.exit(f"tests/mutants.toml has no entry {unknown.pop()}")
+    mutants = [every[name] for name in (every if only_check else names or every)]
     if wrong := check(mutants):
         print(*wrong, sep="\n")
         return 1
@@ -168,7 +189,8 @@ def main() -> int:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for mutant, how, said, seconds in pool.map(one_run, mutants):
             results.setdefault(how, []).append(mutant.name)
-            print(f"{how:8}  {seconds:3.0f} s  {mutant.name}: {mutant.what}", flush=True)
+            test = mutant.test.partition("::")[2]
+            print(f"{how:8}  {seconds:3.0f} s  {mutant.name}: {test}", flush=True)
             if how == "error":
                 print(said)
     counts = ", ".join(f"{len(names)} {how}" for how, names in results.items())
