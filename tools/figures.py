@@ -41,7 +41,9 @@ def counts() -> dict[str, int]:
     return {
         "tests": int(tests) // 100 * 100,
         "servers": len(json.loads((ROOT / "docs" / "servers.json").read_text("utf-8"))),
-        "mutants": len(list((ROOT / "tests" / "mutants").glob("*.patch"))),
+        "mutants": len(
+            re.findall(r"(?m)^\[", (ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))
+        ),
     }
 
 
