@@ -31,7 +31,8 @@ def train(rank, folder, votes, barrier):
 
 if __name__ == "__main__":
     ranks = int(sys.argv[2])
-    votes, barrier = multiprocessing.Array("b", ranks, lock=False), multiprocessing.Barrier(ranks)
+    context = multiprocessing.get_context("spawn")
+    votes, barrier = context.Array("b", ranks, lock=False), context.Barrier(ranks)
     for rank in range(1, ranks):
-        multiprocessing.Process(target=train, args=(rank, sys.argv[1], votes, barrier)).start()
+        context.Process(target=train, args=(rank, sys.argv[1], votes, barrier)).start()
     train(0, sys.argv[1], votes, barrier)

@@ -222,7 +222,7 @@ class Exit:
         if self._registry or self._registry._left or self._signum is not None:
             take_out_of_the_join(self._registry, self._taken_out)
             self._be_first()
-            if self._start() and not self._over.is_set():
+            if self._start() and not self._over.is_set() and can_start_threads():
                 self._executors.hold(self.end_of_hooks)
             else:
                 self._hooks_over.set()
@@ -416,7 +416,7 @@ class Exit:
                 self._bell.ring()
 
         begun = self.limits.clock()
-        if not start_thread(release):
+        if not start_thread(release) and self._signum is None:  # else it dies of the signal
             release()
         while not closed.is_set():
             left = NEVER
@@ -688,6 +688,12 @@ def take_out_of_the_join(registry: "Registry", taken_out: set[int]) -> None:
         if lock in locks:  # pragma: no cover - up to 3.12
             locks.discard(lock)
             taken_out.add(id(item.subject))
+
+
+def can_start_threads() -> bool:
+    """Return whether the end of the program is no reason for Python to start none any more."""
+    # python/cpython#114570; children of multiprocessing end before the interpreter does.
+    return not (3, 12) <= sys.version_info < (3, 12, 3) or in_child()
 
 
 def in_child() -> bool:

@@ -110,6 +110,16 @@ class Limits:
                 pass
 
 
+def import_for_a_socket() -> None:
+    """Import what the last resort needs where stderr is a socket, for it begins in a handler."""
+    try:
+        if stat.S_ISSOCK(os.fstat(2).st_mode):
+            import _socket  # noqa: F401
+            import _struct  # noqa: F401
+    except (ImportError, OSError):
+        pass
+
+
 def stderr_that_takes_no_time() -> int:
     """
     Return a descriptor for the last resort to print to, which nobody who does not read can block.

@@ -117,7 +117,7 @@ class Process:
         if not self._hooked:  # the fork of a process that has only imported us goes unnoticed
             self._pid = os.getpid()
         self.grace, self.linger, self.report = grace, linger, report
-        import_what_is_needed(with_report=report is not None)
+        import_what_is_needed(with_grace=grace is not None, with_report=report is not None)
         from graceexit._executors import Executors
 
         if self._executors is None:
@@ -396,7 +396,7 @@ class Process:
         self._pid = os.getpid()
 
 
-def import_what_is_needed(*, with_report: bool) -> None:
+def import_what_is_needed(*, with_grace: bool, with_report: bool) -> None:
     """Import what the exit needs now, so that nothing has to be found and read then."""
     import graceexit._exit
     import graceexit._limits
@@ -407,10 +407,12 @@ def import_what_is_needed(*, with_report: bool) -> None:
         import faulthandler  # noqa: F401
     except ImportError:  # pragma: no cover - a subinterpreter, which cannot be measured
         pass
+    if with_grace:
+        graceexit._limits.import_for_a_socket()
     if with_report:
         import json  # noqa: F401
 
-        import graceexit._account  # noqa: F401
+        import graceexit._account
 
 
 def path_of(report: "str | os.PathLike[str] | EllipsisType | None") -> str | None:

@@ -66,11 +66,9 @@ def test_the_last_resort_prints_nothing_into_it(without_stderr, tmp_path):
     what = "graceexit.install(grace=1)"
     ready = 'print(data, "ready", flush=True)'
     source = PROGRAM.format(what=what).replace(f"{ready}\n", "")
-    source = source.replace(
-        "    time.sleep(0.01)",
-        f"    try:\n        {ready}\n        time.sleep(60)\n"
-        '    finally:\n        re.match("(a+)+b", "a" * 60)',
-    )
+    source = source.replace("while len(sys.argv) > 1:\n    time.sleep(0.01)\n", "")
+    source += f"try:\n    {ready}\n    while True:\n        time.sleep(0.01)\n"
+    source += 'finally:\n    re.match("(a+)+b", "a" * 60)\n'
     worker = without_stderr(source, "waits")
     worker.wait_for("2 ready")
     worker.send(SIGTERM)

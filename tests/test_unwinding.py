@@ -137,7 +137,9 @@ def test_a_main_task_may_end_by_an_exit_of_its_own(loop, runs, unwinds):
     worker = loop(runs, then="exits")
     worker.send(SIGTERM)
     lines, status = worker.finish()
-    assert (steps(lines), status) == (["sent 1", "sent 2", "unwound", "closed"], -SIGTERM)
+    # From 3.14 on Python has more to say of the task that nobody has cancelled then.
+    lines = [line for line in lines if line in {"sent 1", "sent 2", "unwound", "closed"}]
+    assert (lines, status) == (["sent 1", "sent 2", "unwound", "closed"], -SIGTERM)
 
 
 @pytest.mark.parametrize(("runs", "unwinds"), of_asyncio)

@@ -23,6 +23,8 @@ REPORTS = "report" in inspect.signature(graceexit.install).parameters
 # which of them has the application.
 GUNICORN = "gunicorn --workers 2 --bind 127.0.0.1:PORT"
 UVICORN = "uvicorn --port PORT rehearsed:asgi"
+# From 3.14 on its workers are no forks of it.
+GRANIAN = "granian" if sys.version_info < (3, 14) else "spawned child"
 SERVERS = {
     "gunicorn gthread": (
         f"{GUNICORN} --worker-class gthread --threads 4 rehearsed:wsgi",
@@ -30,11 +32,11 @@ SERVERS = {
     ),
     "granian asgi": (
         "granian --interface asgi --port PORT --workers 2 rehearsed:asgi",
-        [("granian", 0), ("granian", 0), ("granian", 0)],
+        [("granian", 0), (GRANIAN, 0), (GRANIAN, 0)],
     ),
     "granian wsgi": (
         "granian --interface wsgi --port PORT --workers 2 rehearsed:wsgi",
-        [("granian", 0), ("granian", 0), ("granian", 0)],
+        [("granian", 0), (GRANIAN, 0), (GRANIAN, 0)],
     ),
     "uvicorn": (UVICORN, [("uvicorn", -signal.SIGTERM)]),
     "uvicorn workers": (
