@@ -427,3 +427,31 @@ def test_a_child_of_a_process_that_has_only_imported_it_runs_its_own(script, end
         ends,
     ).finish()
     assert steps(lines) == ["closed", str(int(status))]
+
+
+BUSY = """
+import os, signal, time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+def work():
+    import graceexit
+
+    graceexit.install(linger=60)
+    graceexit.on_exit(lambda: print("closed"))
+    os.kill(os.getpid(), signal.SIGTERM)
+    while True:
+        time.sleep(0.01)
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1) as pool:
+        try:
+            pool.submit(work).result()
+        except BrokenProcessPool:
+            print("broken")
+"""
+
+
+def test_the_worker_of_an_executor_that_stands_still_is_not_waited_for(script):
+    """It has nothing to finish in `linger`, and is nobody who is cut off."""
+    assert script(BUSY, env=FORKS).finish() == (["closed", "broken"], 0)

@@ -827,7 +827,7 @@ RAISED_AGAIN = """
     def child(queue):
         import graceexit
 
-        graceexit.on_exit(lambda: queue.put("x" * 100_000))
+        graceexit.on_exit(lambda: [queue.put("x" * 100_000) for _ in range(100)])
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
 
@@ -835,7 +835,7 @@ RAISED_AGAIN = """
         queue = multiprocessing.Queue()
         process = multiprocessing.Process(target=child, args=(queue,))
         process.start()
-        print(len(queue.get()))
+        print(sum(len(queue.get()) for _ in range(100)))
         process.join()
         print(process.exitcode)
 """
@@ -843,4 +843,4 @@ RAISED_AGAIN = """
 
 def test_what_an_item_puts_before_the_signal_is_raised_again_arrives(script):
     """A server that a child runs restores the default action and sends itself the signal."""
-    assert script(RAISED_AGAIN).finish() == (["100000", str(-SIGTERM)], 0)
+    assert script(RAISED_AGAIN).finish() == (["10000000", str(-SIGTERM)], 0)
