@@ -807,6 +807,36 @@ def test_a_thread_that_ends_by_sys_exit_after_its_stop_is_done():
     assert [result.outcome for result in registry.run().results] == ["done"]
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_stop_that_waits_for_the_stop_of_another_thread_is_left_to_go_on(place):
+    """The next one is called meanwhile, whichever of them it is."""
+    registry = graceexit.Registry()
+    told = threading.Event()
+    events = [threading.Event() for _ in range(3)]
+    stops = [event.set for event in events]
+    stops[place] = lambda: (told.wait(), events[place].set())
+    stops[2] = lambda: (told.set(), events[2].set())
+    for event, stop in reversed([*zip(events, stops, strict=True)]):
+        thread = threading.Thread(target=event.wait)
+        thread.start()
+        registry.register(thread, stop=stop)
+    outcomes = [result.outcome for result in registry.run().results]
+    told.set()
+    assert outcomes == ["done"] * 3
+
+
+@pytest.mark.parametrize("more", [[], ["late"]], ids=["planned", "late"])
+def test_a_run_up_to_an_order_leaves_the_rest(more):
+    """What was there, and what an item has registered meanwhile."""
+    registry = graceexit.Registry()
+    early = lambda: [registry.register(lambda: None, name=name) for name in more]  # noqa: E731
+    registry.register(early, name="early", order=-1)
+    registry.register(lambda: None, name="planned")
+    names = lambda outcomes: [item.name for item, *_ in outcomes]  # noqa: E731
+    assert names(registry._advance(before=0)) == ["early"]
+    assert sorted(names(registry._advance())) == ["early", *more, "planned"]
+
+
 def test_a_stop_that_dawdles_and_then_raises_fails_its_thread(registry):
     """It goes on by itself, and what it raises is not lost."""
     flag, told = threading.Event(), []
