@@ -540,6 +540,7 @@ class Exit:
         self._jobs.end()
         self._main_ended.set()
         self._hooks_over.set()
+        self._over.set()
         self._bell.ring()
 
     # Saying so.
