@@ -240,22 +240,6 @@ def test_a_signal_that_a_forked_child_gets_at_once_begins_an_exit_that_goes_on(s
     assert (steps(lines), status) == (["closed False", "exit code -15", "closed True"], 0)
 
 
-def test_an_install_in_a_hook_of_the_fork_leaves_the_items_to_the_parent(script):
-    """It may come before graceexit has begun anew in the child."""
-    lines, status = script("""
-        import os, sys
-        import graceexit
-
-        os.register_at_fork(after_in_child=lambda: graceexit.install())
-        graceexit.on_exit(lambda: print("closed"))
-        if not (child := os.fork()):
-            sys.exit(3)
-        print("exit code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    """).finish()
-    assert said(lines) == [DROPPED]
-    assert (of(lines, "exit", "closed"), status) == (["exit code 3", "closed"], 0)
-
-
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nothing is logged by a thread there")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_handler_that_raises_as_a_child_says_what_it_has_dropped_skips_no_hook(script):
