@@ -421,6 +421,24 @@ def test_threads_that_have_ended_do_not_pile_up(registry):
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="is_alive() takes no lock there")
+def test_threads_that_go_on_are_looked_at_seldom():
+    """A process may have thousands of them; each registration costs the same."""
+    looks = []
+
+    class Thread:
+        def join(self, timeout=None):
+            """Be a thread."""
+
+        def is_alive(self):
+            looks.append(self)
+            return True
+
+    registry = graceexit.Registry()
+    for _ in range(1000):
+        registry.register(Thread(), stop=print)
+    assert len(looks) < 2000
+
+
 def test_no_lock_of_threading_is_taken_by_a_registration(registry):
     """A finalizer may register in the middle of `Thread.start`, which holds this one."""
     for _ in range(64):  # as many as are waiting when it first looks for those that have ended
@@ -776,6 +794,47 @@ def test_a_thread_that_dies_of_an_exception_after_its_stop_has_failed(registry, 
     assert (failed.outcome, str(failed.error)) == ("failed", "no pool")
     assert (left.outcome, left.error) == ("done", None)
     assert ValueError in heard
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_by_sys_exit_after_its_stop_is_done():
+    """For `threading` that is an end like any other."""
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: (stop.wait(), sys.exit(1)))
+    thread.start()
+    registry = graceexit.Registry()
+    registry.register(thread, stop=stop)
+    assert [result.outcome for result in registry.run().results] == ["done"]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_stop_that_waits_for_the_stop_of_another_thread_is_left_to_go_on(place):
+    """The next one is called meanwhile, whichever of them it is."""
+    registry = graceexit.Registry()
+    told = threading.Event()
+    events = [threading.Event() for _ in range(3)]
+    stops = [event.set for event in events]
+    stops[place] = lambda: (told.wait(), events[place].set())
+    stops[2] = lambda: (told.set(), events[2].set())
+    for event, stop in reversed([*zip(events, stops, strict=True)]):
+        thread = threading.Thread(target=event.wait)
+        thread.start()
+        registry.register(thread, stop=stop)
+    outcomes = [result.outcome for result in registry.run().results]
+    told.set()
+    assert outcomes == ["done"] * 3
+
+
+@pytest.mark.parametrize("more", [[], ["late"]], ids=["planned", "late"])
+def test_a_run_up_to_an_order_leaves_the_rest(more):
+    """What was there, and what an item has registered meanwhile."""
+    registry = graceexit.Registry()
+    early = lambda: [registry.register(lambda: None, name=name) for name in more]  # noqa: E731
+    registry.register(early, name="early", order=-1)
+    registry.register(lambda: None, name="planned")
+    names = lambda outcomes: [item.name for item, *_ in outcomes]  # noqa: E731
+    assert names(registry._advance(before=0)) == ["early"]
+    assert sorted(names(registry._advance())) == ["early", *more, "planned"]
 
 
 def test_a_stop_that_dawdles_and_then_raises_fails_its_thread(registry):
