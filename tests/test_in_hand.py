@@ -129,11 +129,10 @@ def test_a_checkpoint_is_whole_and_all_ranks_stop_at_its_step(
 
 
 def to_the_second(training):
-    """Return how to send a signal to the second rank."""
+    """Return how to send a signal to the second rank, which was spawned by the first."""
 
     def send(signum):
-        for pid, command in training.members().items():
-            if pid != training.pid and "tracker" not in command and "forkserver" not in command:
-                os.kill(pid, signum)
+        (second,) = [pid for pid, command in training.members().items() if "spawn_main" in command]
+        os.kill(second, signum)
 
     return send
