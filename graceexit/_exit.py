@@ -305,7 +305,9 @@ class Exit:
             self._say_error(error)
         finally:
             self._jobs.end()
-            if not self._abandoned:
+            if self._abandoned:
+                self._over.set()  # for which the main thread may wait
+            else:
                 self._finish()
 
     def _wait(self, rest: "Callable[[], list[threading.Thread]]") -> None:

@@ -163,6 +163,8 @@ class Process:
         stay registered, but nothing runs them at the end until the next `register` or `install`
         installs anew. A second call changes nothing.
         """
+        if self._executors is not None:
+            self._executors.release()  # Python has gone past what is held, if an item calls this
         self._begin_anew()
         self.grace, self.linger, self.report = ..., LINGER, ...
         if self._real is not None and getattr(threading, "_shutdown", None) == self._shutdown:

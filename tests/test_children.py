@@ -103,9 +103,10 @@ def test_a_forked_child_runs_only_what_is_for_each_process(scenario, words, chil
     assert (len(lines), status) == (len(child) + len(warned) + len(parents), 0)
 
 
-def test_a_forked_child_that_uninstalls_is_told_of_nothing(script):
+@pytest.mark.parametrize("then", ["pass", 'graceexit.on_exit(lambda: print("its own"))'])
+def test_a_forked_child_that_uninstalls_is_told_of_nothing(script, then):
     """It has said that it wants no items run, its parent's least of all."""
-    lines, status = script("""
+    lines, status = script(f"""
         import os, sys
         import graceexit
 
@@ -114,10 +115,12 @@ def test_a_forked_child_that_uninstalls_is_told_of_nothing(script):
             print("exit code", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         else:
             graceexit.uninstall()
+            {then}
             sys.exit(3)
     """).finish()
     lines = without(lines, INLINE)
-    assert (lines, status) == (["exit code 3", "closed"], 0)
+    own = ["its own"] * (then != "pass")
+    assert (lines, status) == ([*own, "exit code 3", "closed"], 0)
 
 
 @pytest.mark.parametrize("how", ["close", "terminate"])
@@ -215,6 +218,26 @@ def test_a_signal_that_a_forked_child_gets_at_once_is_its_own(script):
         print("exit code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """).finish()
     assert (steps(lines), status) == (["exit code -15", "closed True"], 0)
+
+
+def test_a_signal_that_a_forked_child_gets_at_once_begins_an_exit_that_goes_on(script):
+    """What its handler has begun is not begun anew: the child runs what each process runs."""
+    lines, status = script(
+        """
+        import os, signal, time
+        import graceexit
+
+        parent = os.getpid()
+        # Before graceexit's own, which the first registration puts in place.
+        os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+        graceexit.on_exit(lambda: print("closed", os.getpid() == parent), each_process=True)
+        if not (child := os.fork()):
+            time.sleep(1)
+            os._exit(9)
+        print("exit code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    ).finish()
+    assert (steps(lines), status) == (["closed False", "exit code -15", "closed True"], 0)
 
 
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nothing is logged by a thread there")

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from harness import NO_THREADS_AT_THE_END, cut_off, said, steps
+from wording import own
 
 SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 EXIT_FUNCTIONS = ["registered after", "registered before"]
@@ -81,6 +82,29 @@ def test_a_repeated_sigterm_changes_nothing(stubborn, go, what, ends, wait, rest
     go.touch()
     lines, status = worker.finish()
     assert (steps(lines), status) == ([*rest, "exit function"], -signal.SIGTERM)
+
+
+def test_a_sigterm_after_one_that_was_swallowed_raises_nothing(script):
+    """The main thread has been told; what it goes on with has `linger`."""
+    worker = script("""
+        import time
+        import graceexit
+
+        graceexit.install(linger=1)
+        graceexit.on_exit(lambda: print("closed"))
+        for told in ["once", "twice"]:
+            try:
+                print("ready")
+                while True:
+                    time.sleep(0.01)
+            except SystemExit:
+                print("told", told)
+    """)
+    for _ in range(2):
+        worker.wait_for("ready")
+        worker.send(signal.SIGTERM)
+    lines, status = worker.finish()
+    assert (own(lines), status) == (["closed"], -signal.SIGTERM)
 
 
 def test_an_exit_function_that_an_item_registers_runs_once(script):

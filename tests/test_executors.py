@@ -331,6 +331,55 @@ def test_a_job_that_an_item_submits_and_does_not_wait_for_is_done(jobs, signum):
     assert sorted(lines) == ["closed", "the last job"]
 
 
+@pools_work
+def test_a_hook_that_fails_keeps_no_pool_open(jobs):
+    """A library that an item imports has registered it; what a job has in hand is done."""
+    lines = jobs(
+        """
+        pool = ThreadPoolExecutor(1)
+        pool.submit(len, "").result()
+
+        @graceexit.on_exit
+        def fail():
+            while not threading._SHUTTING_DOWN:
+                time.sleep(0.01)
+            threading._register_atexit(lambda: 1 / 0)
+            pool.submit(lambda: (job(), print("the last job")))
+        """,
+        None,
+    )
+    assert lines == ["the last job"]
+
+
+@pools_work
+def test_a_pool_whose_jobs_an_item_cancels_is_shut_down(script):
+    """In its queue is what the exit has put there, behind a job that outlives linger."""
+    worker = script("""
+        import threading, time
+        from concurrent.futures import ThreadPoolExecutor
+        import graceexit
+
+        graceexit.install(linger=0.3)
+        pool = ThreadPoolExecutor(1)
+        stop = threading.Event()
+        pool.submit(stop.wait)
+
+        @graceexit.on_exit
+        def close():
+            pool.shutdown(wait=False, cancel_futures=True)
+            print("closed")
+            stop.set()
+
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (own(lines), status) == (["closed"], -SIGTERM)
+
+
 def test_where_nothing_is_registered_a_pool_is_closed_when_the_main_thread_ends(script):
     """Nothing is held back for nobody."""
     lines, status = script("""
@@ -495,7 +544,13 @@ def test_uninstall_gives_the_hooks_back(script):
     """What the package has replaced is what it was."""
     lines, status = script("""
         import signal, threading
-        before = threading._register_atexit, signal.raise_signal
+        from multiprocessing import util
+
+        def replaced():
+            of_threading = threading._register_atexit, threading._shutdown
+            return *of_threading, signal.raise_signal, util._exit_function
+
+        before = replaced()
         from concurrent.futures import ThreadPoolExecutor
         import graceexit
 
@@ -503,9 +558,33 @@ def test_uninstall_gives_the_hooks_back(script):
         pool = ThreadPoolExecutor(1)
         pool.submit(len, "").result()
         graceexit.uninstall()
-        print((threading._register_atexit, signal.raise_signal) == before)
+        print(replaced() == before)
     """).finish()
     assert (steps(lines), status) == (["True"], 0)
+
+
+@pools_work
+def test_uninstall_in_an_item_gives_back_what_the_exit_has_replaced(script):
+    """The hooks that are held, the function that registers them, the class of the jobs."""
+    lines, status = script("""
+        import os, threading
+        import concurrent.futures.thread as pools
+        before = threading._register_atexit, pools._WorkItem, len(threading._threading_atexits)
+        import graceexit
+
+        pool = pools.ThreadPoolExecutor(1)
+        pool.submit(len, "").result()
+
+        @graceexit.on_exit
+        def uninstall():
+            held = [hook for hook in threading._threading_atexits if hasattr(hook, "graceexit")]
+            graceexit.uninstall()
+            left = [hook for hook in threading._threading_atexits if hasattr(hook, "graceexit")]
+            print(len(held), len(left))
+            print((threading._register_atexit, pools._WorkItem) == before[:2])
+            os._exit(0)
+    """).finish()
+    assert (steps(lines), status) == (["1 0", "True"], 0)
 
 
 @pools_work
@@ -740,3 +819,28 @@ def test_a_daemonic_grandchild_that_a_thread_waits_for_does_not_keep_a_child(sen
     """
     lines = own(sends("end", child))
     assert lines == ["first", "['closed']", "exit code 0"]
+
+
+RAISED_AGAIN = """
+    import multiprocessing, signal
+
+    def child(queue):
+        import graceexit
+
+        graceexit.on_exit(lambda: queue.put("x" * 100_000))
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+
+    if __name__ == "__main__":
+        queue = multiprocessing.Queue()
+        process = multiprocessing.Process(target=child, args=(queue,))
+        process.start()
+        print(len(queue.get()))
+        process.join()
+        print(process.exitcode)
+"""
+
+
+def test_what_an_item_puts_before_the_signal_is_raised_again_arrives(script):
+    """A server that a child runs restores the default action and sends itself the signal."""
+    assert script(RAISED_AGAIN).finish() == (["100000", str(-SIGTERM)], 0)

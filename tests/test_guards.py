@@ -359,10 +359,11 @@ def test_without_the_threading_hook_the_exit_function_does_it(script, missing):
         thread.start()
         graceexit.register(thread, stop=stop)
         graceexit.on_exit(lambda: print("closed", thread.is_alive()))
-        graceexit.on_exit(lambda: print("first", thread.is_alive()), order=-1)
+        exiting = graceexit.exiting.is_set
+        graceexit.on_exit(lambda: print("first", thread.is_alive(), exiting()), order=-1)
         sys.exit(3)
     """).finish()
-    assert (steps(lines), status) == (["first True", "closed False"], 3)
+    assert (steps(lines), status) == (["first True True", "closed False"], 3)
 
 
 @pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender there")
@@ -1012,6 +1013,26 @@ def test_the_last_resort_is_not_armed_while_a_thread_forks():
     process._after_fork_in_parent()
     ending.limits.close()
     assert armed == [True]
+
+
+def test_an_exit_that_begins_while_a_thread_forks_knows_of_it():
+    """The signal may come at any moment of the fork."""
+    process = Process()
+    process._installed, process._pid, process._executors = True, os.getpid(), Executors()
+    process._before_fork()
+    assert process.ending().limits.forking == 1
+    process._after_fork_in_parent()
+    assert process.ending().limits.forking == 0
+
+
+def test_linger_counts_from_the_first_sign():
+    """The end of the main thread, which has taken some of it to unwind, begins no new one."""
+    times = [100.0]
+    limits = Limits(linger=5.0, clock=lambda: times[-1])
+    limits.ask()
+    times.append(102.0)
+    limits.ask()
+    assert limits.patience() == 3.0
 
 
 def test_streams_that_are_gone_are_passed_over(monkeypatch, capfd):

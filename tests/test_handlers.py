@@ -92,18 +92,23 @@ def test_a_forked_child_sets_its_handlers_again(script, then):
     assert (own(lines), status) == (expected, 0)
 
 
-def test_install_in_a_forked_child_sets_them_again_for_what_it_has_inherited(script):
+@pytest.mark.parametrize(
+    ("then", "more"),
+    [("graceexit.install()", []), (CLOSES, ["child closed"])],
+    ids=["install", "on_exit"],
+)
+def test_a_forked_child_sets_them_again_for_what_it_has_inherited(script, then, more):
     """A callback for each process was registered before the fork."""
     source = REPLACED.replace(
         'graceexit.on_exit(lambda: print("parent closed"))',
         'graceexit.on_exit(lambda: print("closed", os.getpid() == parent), each_process=True)\n'
         "    parent = os.getpid()",
     )
-    forked = script(source.format(then="graceexit.install()"), env=FORKS)
+    forked = script(source.format(then=then), env=FORKS)
     pid = int(forked.wait_for(re.compile("^ready")).split()[1])
     os.kill(pid, SIGTERM)
     lines, status = forked.finish()
-    expected = ["closed False", f"exit code {-SIGTERM}", "closed True"]
+    expected = [*more, "closed False", f"exit code {-SIGTERM}", "closed True"]
     assert (own(lines), status) == (expected, 0)
 
 

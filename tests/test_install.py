@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -11,6 +12,7 @@ from harness import INLINE, NO_THREADS_AT_THE_END, UNMEASURED, WHY, said, steps,
 
 import graceexit
 from graceexit import _process
+from graceexit._executors import Executors
 
 SIGTERM = signal.SIGTERM
 
@@ -368,6 +370,58 @@ def test_uninstall_puts_everything_back_until_the_next_register(
     assert (steps(lines), ended) == (expected, status)
 
 
+def test_hooks_are_put_in_place_once_however_often_it_is_installed(script):
+    """Those of a fork cannot be taken out again, nor can an exit function be where it is."""
+    lines, status = script("""
+        import atexit
+        import graceexit
+
+        counts = [atexit._ncallbacks()]
+        for _ in range(2):
+            graceexit.install()
+            graceexit.install()
+            graceexit.uninstall()
+            counts.append(atexit._ncallbacks())
+        print(counts[1] - counts[0], counts[2] - counts[1])
+    """).finish()
+    assert (steps(lines), status) == (["1 0"], 0)
+
+
+def test_uninstall_leaves_what_somebody_has_put_in_front_of_its_hook(script):
+    """It passes the call on, and ours does nothing any more."""
+    lines, status = script("""
+        import threading
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        ours = threading._shutdown
+
+        def in_front():
+            print("the one in front")
+            ours()
+
+        threading._shutdown = in_front
+        graceexit.uninstall()
+        print(threading._shutdown is in_front)
+    """).finish()
+    assert (steps(lines), status) == (["True", "the one in front"], 0)
+
+
+def test_a_signal_that_comes_as_its_exit_is_made_begins_the_one_that_is_kept():
+    """Its handler runs in the middle of it: there is one exit, and both have that."""
+    process = _process.Process()
+    process._installed, process._pid, process._executors = True, os.getpid(), Executors()
+    of_the_handler = []
+
+    def account():
+        if not of_the_handler:
+            of_the_handler.append(None)
+            of_the_handler[0] = process.ending()
+
+    process._account = account
+    assert process.ending() is of_the_handler[0]
+
+
 BAD = [
     ({"grace": 0}, ValueError, "grace must be seconds above zero, or None for no limit; got 0"),
     ({"grace": -1}, ValueError, "grace must be seconds above zero, or None for no limit; got -1"),
@@ -390,8 +444,9 @@ BAD = [
 def test_install_refuses_what_makes_no_sense_before_it_changes_anything(arguments, error, message):
     """The message names the argument, the rule and what was given."""
     with pytest.raises(error, match=re.escape(message)):
-        graceexit.install(**arguments)
+        graceexit.install(**{"grace": 60, **arguments})
     assert _process.own.ending() is None
+    assert _process.own.grace is ...
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-3", "nan"])

@@ -421,6 +421,24 @@ def test_threads_that_have_ended_do_not_pile_up(registry):
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="is_alive() takes no lock there")
+def test_threads_that_go_on_are_looked_at_seldom():
+    """A process may have thousands of them; each registration costs the same."""
+    looks = []
+
+    class Thread:
+        def join(self, timeout=None):
+            """Be a thread."""
+
+        def is_alive(self):
+            looks.append(self)
+            return True
+
+    registry = graceexit.Registry()
+    for _ in range(1000):
+        registry.register(Thread(), stop=print)
+    assert len(looks) < 2000
+
+
 def test_no_lock_of_threading_is_taken_by_a_registration(registry):
     """A finalizer may register in the middle of `Thread.start`, which holds this one."""
     for _ in range(64):  # as many as are waiting when it first looks for those that have ended
@@ -776,6 +794,17 @@ def test_a_thread_that_dies_of_an_exception_after_its_stop_has_failed(registry, 
     assert (failed.outcome, str(failed.error)) == ("failed", "no pool")
     assert (left.outcome, left.error) == ("done", None)
     assert ValueError in heard
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_by_sys_exit_after_its_stop_is_done():
+    """For `threading` that is an end like any other."""
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: (stop.wait(), sys.exit(1)))
+    thread.start()
+    registry = graceexit.Registry()
+    registry.register(thread, stop=stop)
+    assert [result.outcome for result in registry.run().results] == ["done"]
 
 
 def test_a_stop_that_dawdles_and_then_raises_fails_its_thread(registry):

@@ -301,15 +301,142 @@ def test_a_loop_s_own_handler_of_sigterm_is_called_and_decides(script):
     assert (steps(lines), status) == (["drained", "after the loop", "closed"], 0)
 
 
+def test_a_main_task_that_swallows_its_cancellation_is_the_last_that_runs(script):
+    """What follows the loop is not run, though nothing is raised in it."""
+    worker = script("""
+        import asyncio
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+
+        async def main():
+            try:
+                print("ready")
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                print("swallowed")
+
+        asyncio.run(main())
+        print("never: what follows it")
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["swallowed", "closed"], -SIGTERM)
+
+
+def test_a_main_task_that_takes_its_time_is_not_cut(script):
+    """A second is for a loop that does not turn, and this one does."""
+    worker = script("""
+        import asyncio
+        import graceexit
+
+        graceexit.install(linger=60)
+        graceexit.on_exit(lambda: print("closed"))
+
+        async def main():
+            try:
+                asyncio.get_running_loop().call_soon(print, "ready")
+                await asyncio.sleep(60)
+            finally:
+                for _ in range(150):
+                    await asyncio.sleep(0.01)
+                print("unwound")
+
+        asyncio.run(main())
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["unwound", "closed"], -SIGTERM)
+
+
+def test_the_handler_of_a_loop_for_ctrl_c_is_left_where_it_is(script):
+    """A first registration in it finds it; when it has ended Ctrl-C is Python's own again."""
+    worker = script("""
+        import asyncio, signal
+        import graceexit
+
+        async def main():
+            graceexit.on_exit(lambda: print("closed"))
+
+        asyncio.run(main())
+        print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    """)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["True", "closed"], 0)
+
+
+def test_a_loop_that_runs_after_hold_has_its_own_handler_for_ctrl_c(script):
+    """It looks for Python's own, which is where ours is; `uninstall` brings it back."""
+    worker = script("""
+        import asyncio, signal
+        real = signal.default_int_handler
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        with graceexit.hold():
+            pass
+
+        async def main():
+            try:
+                asyncio.get_running_loop().call_soon(print, "ready")
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                print("cancelled")
+                raise
+
+        try:
+            asyncio.run(main())
+        except KeyboardInterrupt:
+            graceexit.uninstall()
+            print(signal.default_int_handler is real is signal.getsignal(signal.SIGINT))
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGINT)
+    lines, status = worker.finish()
+    cancelled = ["cancelled"] * (VERSION >= (3, 11))
+    assert (own(lines), status) == ([*cancelled, "True"], 0)
+
+
 # An unwinding that is under way
 
 
-def test_sigterm_does_not_cut_the_unwinding_of_ctrl_c(script, tmp_path):
+@needs_runner
+def test_sigterm_does_not_cut_the_main_task_that_ctrl_c_has_cancelled(loop, tmp_path):
+    """To be cancelled once more would cut what its `finally` waits for."""
+    worker = loop("asyncio.run", then="waits")
+    worker.send(SIGINT)
+    worker.wait_for("waits")
+    worker.send(SIGTERM)
+    worker.settle()
+    (tmp_path / "go").touch()
+    lines, status = worker.finish()
+    assert (steps(lines)[0], steps(lines)[-1]) == ("main unwinds", "closed")
+    assert status == -SIGTERM
+
+
+HANDLES = """
+            try:
+                raise KeyError
+            except KeyError:
+                pass_on()
+"""
+
+
+@pytest.mark.parametrize("unwinds", ["pass_on()", HANDLES.strip()], ids=["", "another error"])
+def test_sigterm_does_not_cut_the_unwinding_of_ctrl_c(script, tmp_path, unwinds):
     """A parent that has caught KeyboardInterrupt itself sends it to its children."""
-    worker = script("""
+    worker = script(f"""
         import sys, time
         from pathlib import Path
         import graceexit
+
+        def pass_on():
+            print("unwinds")
+            while not Path("go").exists():
+                time.sleep(0.01)
+            print("drained")
 
         sys.excepthook = lambda kind, *_: print(kind.__name__)
         graceexit.install(linger=60)
@@ -319,10 +446,7 @@ def test_sigterm_does_not_cut_the_unwinding_of_ctrl_c(script, tmp_path):
             while True:
                 time.sleep(0.01)
         finally:
-            print("unwinds")
-            while not Path("go").exists():
-                time.sleep(0.01)
-            print("drained")
+            {unwinds}
     """)
     worker.wait_for("ready")
     worker.send(SIGINT)
@@ -482,9 +606,23 @@ def test_ctrl_c_is_the_signal_that_the_exit_names(script, how):
     assert all(re.search(ON_CTRL_C, line) for line in said(lines))
 
 
-def test_grace_counts_from_ctrl_c(script):
+HANGS = """
+            while True:
+                time.sleep(0.01)
+"""
+HANGS_IN_ANOTHER = """
+            try:
+                raise KeyError
+            except KeyError:
+                while True:
+                    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("then", [HANGS, HANGS_IN_ANOTHER], ids=["", "another error"])
+def test_grace_counts_from_ctrl_c(script, then):
     """A clean-up of the main thread that hangs is left, as it is after SIGTERM."""
-    worker = script("""
+    worker = script(f"""
         import time
         import graceexit
 
@@ -495,14 +633,53 @@ def test_grace_counts_from_ctrl_c(script):
             while True:
                 time.sleep(0.01)
         except KeyboardInterrupt:
-            while True:
-                time.sleep(0.01)
+            {then.strip()}
     """)
     worker.wait_for("ready")
     worker.send(SIGINT)
     lines, status = worker.finish()
     assert f"closed {SIGINT:d}" in lines
     assert status in (-SIGINT, 1)
+
+
+def test_a_program_that_goes_on_after_ctrl_c_is_not_ended_by_its_grace(script):
+    """A notebook, or a shell: it has handled it, and nothing has been asked of it."""
+    worker = script("""
+        import time
+        import graceexit
+
+        graceexit.install(grace=60)
+        graceexit.on_exit(lambda: print("closed", graceexit.exiting.signum))
+        try:
+            print("ready")
+            while True:
+                time.sleep(0.01)
+        except KeyboardInterrupt:
+            print("goes on")
+        for _ in range(150):
+            time.sleep(0.01)
+        print(graceexit.exiting.is_set())
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGINT)
+    assert worker.finish() == (["goes on", "False", "closed None"], 0)
+
+
+def test_the_unraisable_hook_of_the_program_is_back_when_it_has_unwound(script):
+    """Ours stands in front of it as long as the exit may be raised once more."""
+    worker = script("""
+        import sys, time
+        import graceexit
+
+        before = sys.unraisablehook
+        graceexit.on_exit(lambda: print("closed", sys.unraisablehook == before))
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    assert worker.finish() == (["closed True"], -SIGTERM)
 
 
 # To finish what is in hand
@@ -821,3 +998,32 @@ def test_a_child_whose_unwinding_hangs_is_cut_by_linger(script, start_method):
     ).finish()
     assert (own(lines), status) == (["swallowed", "closed", f"exit code {-SIGTERM}"], 0)
     assert_one_says(lines, ON_SIGTERM, MAIN_THREAD, LINGER)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_another_thread_forks_has_nothing_in_hand(script):
+    """The block is that of the main thread of its parent, which is not there."""
+    worker = script(
+        """
+        import os, threading, time
+        import graceexit
+
+        def work():
+            if not (child := os.fork()):
+                graceexit.on_exit(lambda: print("child closed"))
+                print("ready", os.getpid())
+                while True:
+                    time.sleep(0.01)
+            print("exit code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+        with graceexit.hold():
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        """,
+        env={"PYTHONWARNINGS": "ignore:This process:DeprecationWarning"},
+    )
+    pid = int(worker.wait_for(re.compile("^ready")).split()[1])
+    os.kill(pid, SIGTERM)
+    lines, status = worker.finish()
+    assert (own(lines), status) == (["child closed", f"exit code {-SIGTERM}"], 0)

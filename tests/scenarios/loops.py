@@ -49,7 +49,8 @@ async def main():
     for message in (1, 2):
         queue.put_nowait(message)
     try:
-        print("ready")
+        # Not by a step of this task, for the exit would be raised there and not in the loop.
+        asyncio.get_running_loop().call_soon(print, "ready")
         while True:
             await asyncio.sleep(0.01)
             while then == "blocks":

@@ -27,15 +27,6 @@ ROWS = [
         columns=("term", "group"),
         **CELERY,
     ),
-    *(
-        Row(
-            f"Celery {pool}",
-            f"{CELERY_WORKER} --pool {pool}",
-            columns=("term", "group"),
-            **{**CELERY, "needs": (*CELERY["needs"], *needs)},
-        )
-        for pool, needs in {"threads": (), "gevent": ("gevent",), "eventlet": ("eventlet",)}.items()
-    ),
     Row(
         "rq worker",
         f"-m rq.cli worker {RQ_WORDS} --worker-class on_rq.Worker",
