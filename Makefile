@@ -19,6 +19,7 @@ VENV    ?= .venv-$(VERSION)
 TESTED  := $(if $(filter 3.13.%t,$(VERSION)),--group broker --group pure-servers \
 	--only-binary hypothesis,--group servers --group loops)
 SERVERS := .venv-servers-$(VERSION)
+CLIENTS := .venv-clients-$(VERSION)
 DEMO    := .venv-demo$(if $(GRANIAN),-$(GRANIAN))
 STAMP   := .made-by-$(VERSION)
 
@@ -47,6 +48,10 @@ test: $(VENV)/$(STAMP) ## run every test; PYTHON=python3.13 ARGS="-k sigterm"
 .PHONY: test-servers
 test-servers: $(SERVERS)/$(STAMP) $(SERVERS)-granian-1.3/$(STAMP) debian ## run every server in every way; ARGS="-k gunicorn"
 	$(SERVERS)/bin/pytest tests/servers -n 8 --every-server --results build/servers.json $(ARGS)
+
+.PHONY: test-clients
+test-clients: $(CLIENTS)/$(STAMP) ## terminate children that write with pyarrow, lmdb, duckdb and h5py; 300 MB, not in CI
+	$(CLIENTS)/bin/pytest tests/test_clients.py -n $(WORKERS) $(ARGS)
 
 .PHONY: docs-servers
 docs-servers: ## write the table of docs/servers.md from what `make test-servers` has found
@@ -140,6 +145,9 @@ $(SERVERS)/$(STAMP): pyproject.toml
 
 $(SERVERS)-granian-1.3/$(STAMP): pyproject.toml
 	$(call venv,'granian==1.3.*' --editable .)
+
+$(CLIENTS)/$(STAMP): pyproject.toml
+	$(call venv,--group test --group clients --editable .)
 
 $(DEMO)/$(STAMP): pyproject.toml
 	$(call venv,$(if $(GRANIAN),--group broker 'granian==$(GRANIAN).*',--group demo) --editable .)
