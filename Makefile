@@ -126,6 +126,14 @@ types: .venv-types/$(STAMP) ## check the types, and that the public ones are com
 	.venv-types/bin/mypy
 	.venv-types/bin/pyright
 	PATH=.venv-types/bin:$$PATH pyright --verifytypes graceexit --ignoreexternal
+	.venv-types/bin/pytest tests/test_types.py
+
+.PHONY: stub
+stub: .venv-lint/$(STAMP) ## write graceexit/__init__.pyi, which checkers and editors read
+	@mkdir -p build
+	$(PYTHON) tools/stub.py >build/__init__.pyi
+	.venv-lint/bin/ruff format build/__init__.pyi
+	mv build/__init__.pyi graceexit/
 
 .PHONY: build
 build: .venv-build/$(STAMP) ## build the sdist, and the wheel from it, into dist/

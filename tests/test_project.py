@@ -22,7 +22,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(pytestconfig):
     if not pytestconfig.getoption("installed"):
         pytest.skip("the checkout is tested, not the wheel")
     installed = files("graceexit") or []
-    assert {path.parts[0] for path in installed} == {"graceexit", "graceexit-0.1.0.dist-info"}
+    assert {path.parts[0] for path in installed} == {
+        "graceexit",
+        f"graceexit-{graceexit.__version__}.dist-info",
+    }
     names = {path.name for path in installed}
-    assert {"py.typed", "LICENSE"} <= names
+    assert {"py.typed", "__init__.pyi", "LICENSE"} <= names
     assert Path(graceexit.__file__).parent.parent.name == "site-packages"
