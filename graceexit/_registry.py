@@ -202,19 +202,21 @@ class Registry:
             )
         if "stop" in others:
             raise TypeError("stop= is for threads: write register(thread, stop=...)")
+        if others:
+            self.register(callback, **others)  # it refuses them, in Python's own words
+        if callback is not MISSING:
+            self.register(
+                callback, timeout=timeout, order=order, name=name, each_process=each_process
+            )
+            return callback
 
         def decorator(function: "Any") -> "Any":
             self.register(
-                function,
-                timeout=timeout,
-                order=order,
-                name=name,
-                each_process=each_process,
-                **others,  # there is none; Python says so
+                function, timeout=timeout, order=order, name=name, each_process=each_process
             )
             return function
 
-        return decorator if callback is MISSING else decorator(callback)
+        return decorator
 
     def unregister(self, item: object, /) -> bool:
         """
