@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from importlib.metadata import files
+from importlib.metadata import files, metadata
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(pytestconfig):
     names = {path.name for path in installed}
     assert {"py.typed", "__init__.pyi", "LICENSE"} <= names
     assert Path(graceexit.__file__).parent.parent.name == "site-packages"
+
+
+def test_the_page_of_the_index_has_only_links_that_lead_somewhere_there():
+    """Beside it there is no file of the project, so links and pictures have whole addresses."""
+    text = metadata("graceexit").get_payload()
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(links) > 10
+    assert [link for link in links if not link.startswith("https://")] == []
+    [picture] = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
+    assert picture.endswith(f"/v{graceexit.__version__}/docs/rehearsal.svg")
