@@ -139,6 +139,16 @@ stub: .venv-lint/$(STAMP) ## write graceexit/__init__.pyi, which checkers and ed
 	.venv-lint/bin/ruff format build/__init__.pyi
 	mv build/__init__.pyi graceexit/
 
+.PHONY: docs
+docs: .venv-docs/$(STAMP) ## build the site of the pages into build/site, and follow its links
+	NO_COLOR=1 .venv-docs/bin/python tools/site.py
+
+.PHONY: api
+api: ## write docs/api.md from the docstrings
+	@mkdir -p build
+	$(PYTHON) tools/api.py >build/api.md
+	mv build/api.md docs/
+
 .PHONY: build
 build: .venv-build/$(STAMP) ## build the sdist, and the wheel from it, into dist/
 	rm -rf dist
@@ -182,6 +192,9 @@ $(DEMO)/$(STAMP): pyproject.toml
 
 .venv-types/$(STAMP): pyproject.toml
 	$(call venv,--group types --editable .)
+
+.venv-docs/$(STAMP): pyproject.toml
+	$(call venv,--group docs)
 
 .venv-build/$(STAMP): pyproject.toml
 	$(call venv,--group build)
