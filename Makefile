@@ -24,12 +24,14 @@ DEMO    := .venv-demo$(if $(GRANIAN),-$(GRANIAN))
 STAMP   := .made-by-$(VERSION)
 
 # $(call venv,what pip installs): make or update the environment whose stamp is the target. One
-# that another Python has made is made anew.
+# that another Python has made is made anew. For this may take minutes, it shows what pip has come to.
 define venv
-	@echo "Making $(@D) with Python $(VERSION)"
+	@echo "Making $(@D) with Python $(VERSION), once. pip collects:"
 	@$(PYTHON) -m venv $$(test -e $@ || echo --clear) $(@D)
 	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check $(1)
+	@{ $(@D)/bin/python -m pip install --disable-pip-version-check --progress-bar off $(1) || echo FAILED; } \
+		| awk '/^ *Collecting / { printf "%s ", $$2; fflush() } /^Installing collected/ { print "\nand installs it"; fflush() } \
+			/^FAILED$$/ { exit 1 }'
 	@touch $@
 endef
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from harness import MARK, marked
@@ -33,9 +34,34 @@ def test_nothing_that_was_accepted_is_lost_when_granian_is_terminated(program, i
     accepted, found, lost, killed = map(int, row.groups())
     assert found >= accepted >= 600, table
     assert (lost, killed, status) == (0, 0, 0), table
+    meaning = "What it means: (a) lost nothing, and every process ended by itself."
+    assert demo.lines[-1] == meaning
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+def test_the_demo_says_what_happens_how_long_it_takes_and_what_it_means(monkeypatch):
+    """A thread that keeps its process alive loses nothing, and that is no success."""
+    monkeypatch.syspath_prepend(DEMO.parent)
+    demo = importlib.import_module("demo")
+    begin = demo.beginning(SimpleNamespace(rows="abc", restarts=5))
+    assert all(f"({row}) {what}" in begin for row, (_, what) in demo.ROWS.items())
+    assert "SIGTERM, 5 times" in begin
+    assert "It takes about 80 s." in begin
+    totals = {
+        "a": demo.Restart(10, 10, 0, 1.0, 0, 0, 15),
+        "b": demo.Restart(10, 7, 3, 1.0, 0, 0, 15),
+        "c": demo.Restart(10, 10, 0, 50.0, 15, 0, 15),
+    }
+    assert demo.meaning(totals) == (
+        "What it means: (a) lost nothing, and every process ended by itself;"
+        " (b) lost 3 messages that it had accepted; (c) lost nothing, but that is no success:"
+        " 15 of its 15 processes were still there 10 s after SIGTERM, and had to be killed."
+    )
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/environ").exists(),
+    reason="this system has no /proc, by which processes are found",
+)
 @pytest.mark.parametrize("begun", ["running a", "running c"])
 def test_ctrl_c_stops_the_demo_and_leaves_no_process(program, begun):
     """The broker, the server and its workers are gone, and so is the folder of their logs."""

@@ -12,7 +12,15 @@ from signal import SIGINT, SIGTERM
 from types import FunctionType, SimpleNamespace
 
 import pytest
-from harness import INLINE, NO_THREADS_AT_THE_END, cut_off, said, steps, without
+from harness import (
+    INLINE,
+    NO_THREADS_AT_THE_END,
+    cut_off,
+    needs_threads_at_the_end,
+    said,
+    steps,
+    without,
+)
 
 from graceexit import Registry
 from graceexit._executors import Executors
@@ -54,7 +62,7 @@ def test_a_platform_without_fork_and_thread_signals_cleans_up(script):
     assert (steps(lines), status) == (["the program's", "True", "closed"], 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody can end the process there")
+@needs_threads_at_the_end("nobody else can end the process")
 @pytest.mark.parametrize(("ends", "status"), [("end", 1), ("signal", -SIGTERM)])
 def test_a_process_that_cannot_leave_the_join_is_ended(script, ends, status):
     """A stuck thread, and no signal that reaches the main thread alone."""
@@ -120,7 +128,7 @@ def test_a_main_thread_that_a_hook_holds_after_a_signal_is_left_behind(script):
     assert status == -SIGTERM
 
 
-@pytest.mark.skipif(OLD_JOIN, reason="the stuck thread is not joined")
+@pytest.mark.skipif(OLD_JOIN, reason="about how Python joins threads from 3.13 on")
 def test_a_main_thread_that_does_not_react_in_a_second_is_left(script):
     """It is to leave the join of a stuck thread, and a handler there lets no exception through."""
     lines, status = script(
@@ -139,7 +147,7 @@ def test_a_main_thread_that_does_not_react_in_a_second_is_left(script):
     assert status == 1
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="an item that hangs hangs there")
+@needs_threads_at_the_end("an item that hangs keeps the process")
 @pytest.mark.parametrize(("ends", "status"), [("end", 1), ("signal", -SIGTERM)])
 def test_exit_functions_that_hang_get_five_seconds_once_an_item_was_left_behind(
     script, ends, status
@@ -229,7 +237,7 @@ def test_items_wait_for_a_hook_of_somebody_else_within_linger(script):
     assert (steps(lines), status) == (["worked", "closed"], -SIGTERM)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody can run the items beside it there")
+@needs_threads_at_the_end("nobody can run the items beside the hook")
 def test_a_hook_of_somebody_else_that_outlives_linger_is_finished_once(script):
     """The handler is the program's own: nothing but the waiting of the items is cut short."""
     lines, status = script("""
@@ -245,7 +253,7 @@ def test_a_hook_of_somebody_else_that_outlives_linger_is_finished_once(script):
     assert (*cut_off(lines), status) == (["closed", "worked"], ["MainThread"], 4)
 
 
-@pytest.mark.skipif(OLD_JOIN, reason="the stuck thread is not joined")
+@pytest.mark.skipif(OLD_JOIN, reason="about how Python joins threads from 3.13 on")
 def test_a_handler_that_swallows_an_exception_does_not_keep_the_main_thread_in_the_join(script):
     """It is asked to leave until the exit functions have begun."""
     lines, status = script("""
@@ -270,7 +278,7 @@ def test_a_handler_that_swallows_an_exception_does_not_keep_the_main_thread_in_t
     assert (ours, status) == (["closed", "held"], 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python joins them first")
+@needs_threads_at_the_end("Python joins the threads first")
 def test_a_thread_that_was_left_behind_takes_no_other_with_it(script):
     """A job that nobody has registered is finished, for the signal was not ours."""
     working = script("""
@@ -366,7 +374,7 @@ def test_without_the_threading_hook_the_exit_function_does_it(script, missing):
     assert (steps(lines), status) == (["first True True", "closed False"], 3)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender there")
+@needs_threads_at_the_end("nothing runs beside the main thread")
 def test_a_lock_of_the_imports_that_is_never_released_does_not_keep_the_process_alive(script):
     """A handler that raises in the middle of an import leaves it so; nobody else can import."""
     importing = script("""
@@ -397,7 +405,7 @@ def test_a_lock_of_the_imports_that_is_never_released_does_not_keep_the_process_
     assert status == -SIGTERM
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform has no SIGUSR1")
 def test_a_handler_that_raises_while_the_last_words_are_said_changes_no_status(script):
     """What it raises would leave the exit function, and the process would not die of the signal."""
     dying = script("""
@@ -436,7 +444,7 @@ def test_a_handler_that_raises_while_the_last_words_are_said_changes_no_status(s
     assert (steps(lines), status) == ([], -SIGTERM)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform has no SIGUSR1")
 def test_a_handler_that_raises_does_not_cut_the_waiting_short(script):
     """Here the exit function waits for the ender: nothing is left to unwind."""
     waiting = script("""
@@ -459,7 +467,7 @@ def test_a_handler_that_raises_does_not_cut_the_waiting_short(script):
     assert (steps(lines), status) == (["closed"], 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender")
+@needs_threads_at_the_end("nothing runs beside the main thread")
 def test_the_exit_function_waits_until_the_ender_has_said_everything(script):
     """Without the hook it is what begins the exit, and no thread is joined after it."""
     lines, status = script("""
@@ -486,7 +494,7 @@ def test_the_exit_function_waits_until_the_ender_has_said_everything(script):
     assert (len(lines), status) == (2, 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there the item itself is interrupted")
+@needs_threads_at_the_end("the item itself is interrupted")
 def test_a_handler_that_raises_does_not_cut_the_run_of_the_exit_function_short(script):
     """It runs what a thread has registered after the ender had done its work."""
     late = script("""
@@ -515,7 +523,7 @@ def test_a_handler_that_raises_does_not_cut_the_run_of_the_exit_function_short(s
     assert late.finish() == (["registered late"], 4)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGURG"), reason="needs SIGURG")
+@pytest.mark.skipif(not hasattr(signal, "SIGURG"), reason="this platform has no SIGURG")
 def test_somebody_elses_sigurg_changes_nothing(script):
     """It makes the main thread leave a join only when the ender wants it to."""
     lines, status = script("""
@@ -557,7 +565,7 @@ def test_a_signal_in_a_hook_of_somebody_else_raises_nothing_there(script):
     [
         "_begin",
         pytest.param(
-            "_wait", marks=pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody waits there")
+            "_wait", marks=needs_threads_at_the_end("Python itself waits for other threads")
         ),
         "_run",
     ],
@@ -654,7 +662,7 @@ def test_what_cannot_be_looked_at_or_compared_does_not_hold_up_the_exit(script, 
     assert (steps(lines), got) == (["stopped", "called"], status)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_an_exit_function_that_cannot_be_compared_does_not_spoil_a_fork(script):
     """The child begins anew, with the callback that each process runs."""
     lines, status = script("""
@@ -680,7 +688,7 @@ def test_an_exit_function_that_cannot_be_compared_does_not_spoil_a_fork(script):
     assert (ours, status) == (["each", "exit function", "3", "each", "exit function"], 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there a stuck thread hangs")
+@needs_threads_at_the_end("a stuck thread keeps the process")
 def test_what_others_leave_to_the_unraisable_hook_is_still_printed(script):
     """Only the exception by which the main thread leaves the join is kept quiet."""
     lines, status = script("""
@@ -793,7 +801,7 @@ def test_a_child_without_threads_dies_of_sigterm_after_its_items(script):
     assert status == 0
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender there")
+@needs_threads_at_the_end("nothing runs beside the main thread")
 @pytest.mark.parametrize("where", ["main", "fork", "spawn"])
 def test_an_ender_alone_is_enough(script, where):
     """The limit is reached by the ender: it joins the others, and nothing joins it."""
@@ -865,7 +873,7 @@ def test_streams_that_are_gone_do_not_keep_the_process_from_its_death(script, br
     assert (tmp_path / "closed").exists()
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nothing waits for other threads there")
+@needs_threads_at_the_end("Python itself waits for other threads")
 def test_an_ignored_ctrl_c_stays_ignored_during_the_exit(script):
     """As under nohup and in the background of a shell."""
     ignoring = script("""

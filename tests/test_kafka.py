@@ -61,7 +61,9 @@ CONSUMES = """
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="nobody sends SIGTERM there")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="on Windows no process sends SIGTERM to another"
+)
 def test_a_producer_with_messages_queued_loses_none(script, broker):
     """Its sender is another task, which lives until the main task has ended."""
     producer = script(PRODUCES, broker)

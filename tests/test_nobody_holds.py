@@ -10,16 +10,14 @@ from functools import partial
 from textwrap import dedent, indent
 
 import pytest
-from harness import NO_THREADS_AT_THE_END, WITHOUT_GIL
+from harness import WITHOUT_GIL, needs_threads_at_the_end
 from wording import assert_one_says, own, steps
 
 from graceexit import Registry
 
 SIGTERM = signal.SIGTERM
 
-needs_an_ender = pytest.mark.skipif(
-    NO_THREADS_AT_THE_END, reason="this Python cannot leave an item behind at its end"
-)
+needs_an_ender = needs_threads_at_the_end("no item is left behind")
 
 
 def at_depth(depth, source):

@@ -21,7 +21,7 @@ def test_programs_import_the_graceexit_that_the_tests_import(program):
 def test_the_wheel_holds_the_package_and_nothing_else(pytestconfig):
     """No folder of the checkout but graceexit/ is installed; the type marker and licence are."""
     if not pytestconfig.getoption("installed"):
-        pytest.skip("the checkout is tested, not the wheel")
+        pytest.skip("about the wheel, which `.ci/run` tests; this run tests the checkout")
     installed = files("graceexit") or []
     assert {path.parts[0] for path in installed} == {
         "graceexit",
