@@ -135,7 +135,9 @@ class Exit:
                 self.limits.begin()
                 self._start()
 
-    def end_by(self, signum: int, frame: "FrameType | None", *, held: bool) -> None:
+    def end_by(
+        self, signum: int, frame: "FrameType | None", is_held: "Callable[[int], bool]"
+    ) -> None:
         """Do what the default action would do, after the clean-up."""
         if self._dying:  # what it would do is being done
             return
@@ -147,7 +149,7 @@ class Exit:
         # A hook that raises would skip the others. Python handles there what came between the
         # program's end and the first line of its own.
         if not (self._main_ended.is_set() or is_shutting_down(frame)):
-            if first and not held:
+            if first and not is_held(signum):
                 self._unwinding.begin(signum, frame, getsignal(SIGINT))
         elif not has_ender and is_in_join(frame):  # nobody else makes this thread leave it
             hide(Leave)
@@ -160,7 +162,8 @@ class Exit:
 
     def leave_by(self, signum: int, frame: "FrameType | None", error: BaseException | None) -> None:
         """Unwind the main thread now, which had something in hand when *signum* came."""
-        if error is not None and not is_under_way():  # what is raised now takes its place
+        # What is raised now takes its place; that a generator is closed is no failure.
+        if isinstance(error, Exception) and not is_under_way():
             self._say_failed(error, "what was in hand")
         if signum == SIGINT != self._signum:
             self._prepare()
@@ -522,7 +525,7 @@ class Exit:
             self._answer = True
             self._pressed = now
             self.notice(signum)
-            self.end_by(signum, frame, held=False)
+            self.end_by(signum, frame, lambda _: False)
         elif now - self._pressed >= SAME_PRESS:
             self._pressed = NEVER
             if self.phase == WAITING:

@@ -133,8 +133,9 @@ class Process:
                     after_in_child=self._after_fork,
                 )
             self._hooked = True
-        if self._real is None and hasattr(threading, "_shutdown"):
-            self._real = getattr(threading, "_shutdown", None)
+        current = getattr(threading, "_shutdown", None)
+        if current is not None and current != self._shutdown and self._real in (None, current):
+            self._real = current
             setattr(threading, "_shutdown", self._shutdown)  # noqa: B010  (checkers do not know it)
         self._set_handlers(signals)
 
@@ -203,8 +204,10 @@ class Process:
             from graceexit._hold import Hold
 
             holding = self._holding = Hold(self._leave)
-        if not holding.is_ready and _signals.is_main_thread():
-            self.install()
+        # Whoever has Python's own handler from before may set it again, as ipykernel does.
+        if (not holding.is_ready or _signals.has_pythons_ctrl_c()) and _signals.is_main_thread():
+            if not holding.is_ready:
+                self.install()
             self.handlers.put_for_ctrl_c(self._on_ctrl_c)
             holding.is_ready = True
         return holding
@@ -285,7 +288,7 @@ class Process:
         if ending is None:  # uninstalled, or a forked child that has registered nothing
             _signals.die(signum)
         else:
-            ending.end_by(signum, frame, held=self._is_held(signum))
+            ending.end_by(signum, frame, self._is_held)
         return None
 
     def _on_ctrl_c(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:

@@ -30,6 +30,7 @@ import os
 import signal
 import sys
 import time
+from _signal import getsignal as quick_getsignal
 from signal import SIG_DFL, SIGINT, getsignal
 from signal import default_int_handler as real_int_handler
 from signal import raise_signal as real_raise_signal
@@ -134,10 +135,14 @@ class Handlers:
 
     def put_for_ctrl_c(self, act: "Act") -> None:
         """Have *act* called for Ctrl-C in front of Python's own handler, if that is there."""
-        if getsignal(SIGINT) is real_int_handler and signal.default_int_handler is real_int_handler:
-            self.put(SIGINT, act)
-            if isinstance(layer := getsignal(SIGINT), Layer):
-                signal.default_int_handler = layer  # type: ignore[assignment]
+        if not has_pythons_ctrl_c():
+            return
+        if isinstance(layer := signal.default_int_handler, Layer):  # somebody has put Python's back
+            set_handler(SIGINT, layer)
+            return
+        self.put(SIGINT, act)
+        if isinstance(layer := getsignal(SIGINT), Layer):
+            signal.default_int_handler = layer  # type: ignore[assignment]
 
     def take_over(self, interrupt: "Act", leave: "Act") -> int:
         """
@@ -187,6 +192,11 @@ def is_in_front(signum: int, layer: Layer) -> bool:
     return current is layer
 
 
+def has_pythons_ctrl_c() -> bool:
+    """Return whether Ctrl-C raises KeyboardInterrupt; `signal.getsignal` takes a hundred times."""
+    return quick_getsignal(SIGINT) is real_int_handler
+
+
 def is_to_be_noticed(handler: "Any") -> bool:
     """Return whether *handler*, of SIGINT, is the program's own, or none."""
     if handler is real_int_handler or isinstance(handler, Layer):
@@ -228,7 +238,10 @@ def interrupt_main(signum: int | None) -> bool:
     if signum is None or ident is None or not hasattr(signal, "pthread_kill"):
         return False
     try:
-        signal.pthread_kill(ident, signum)
+        if ident in sys._current_frames():
+            signal.pthread_kill(ident, signum)
+        else:  # gevent's is a greenlet, and what the number of one does in C is anybody's guess
+            os.kill(os.getpid(), signum)
     except ProcessLookupError:  # in a child that a thread has forked at this moment
         return False
     return True

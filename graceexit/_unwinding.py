@@ -37,8 +37,8 @@ TASKS = {
     ("asyncio.base_events", "run_until_complete"): "future",
 }
 CLOSING = {("asyncio.runners", "close"), ("asyncio.runners", "_cancel_all_tasks")}
-# The worker loop of an executor, and what it calls first with the exception of a job.
-WORKER, SENDS = "_process_worker", "_ExceptionWithTraceback"
+# The worker loops of executors and pools, and what they call first with the exception of a job.
+WORKERS = {"_process_worker": "_ExceptionWithTraceback", "worker": "ExceptionWithTraceback"}
 
 
 class Unwinding:
@@ -68,8 +68,9 @@ class Unwinding:
         """Unwind, in the handler of *signum*; *interrupt* is the handler of SIGINT."""
         self._exception = SystemExit, (128 + signum,)
         for one in stack(frame):
-            if one.f_code.co_name == WORKER and SENDS in one.f_globals:
-                one.f_globals[SENDS] = self.park  # this process is about to be gone
+            sends = WORKERS.get(one.f_code.co_name)
+            if sends in one.f_globals:
+                one.f_globals[sends] = self.park  # this process is about to be gone
         if is_under_way():
             return
         task = main_task(frame)
@@ -174,9 +175,19 @@ def main_task(frame: "FrameType | None") -> "Any":
         where = str(one.f_globals.get("__name__")), one.f_code.co_name
         if where in CLOSING:
             return None
-        if where in TASKS:
-            task = one.f_locals.get(TASKS[where])
-            return None if task is None or task.done() else task
+        if where in TASKS and (task := one.f_locals.get(TASKS[where])) is not None:
+            return None if task.done() else task
+    return task_without_a_frame()
+
+
+def task_without_a_frame() -> "Any":
+    """Return the main task of a loop whose `run_until_complete` is written in C, as uvloop's is."""
+    asyncio: Any = sys.modules.get("asyncio")
+    loop = getattr(asyncio, "_get_running_loop", lambda: None)()
+    for task in asyncio.all_tasks(loop) if loop is not None else ():
+        # What is to be called when a task is done is known by its text alone.
+        if "run_until_complete." in repr(task):
+            return task
     return None
 
 

@@ -52,7 +52,8 @@ LOOPS = {
     "asyncio.run": (SENT, ()),
     "Runner": (SENT, needs_runner),
     "run_until_complete": (SENT, ()),
-    "uvloop.run": (SENT, [needs("uvloop"), needs_runner]),  # before, no frame knows the task
+    "uvloop.run": (SENT, needs("uvloop")),
+    "uvloop's run_until_complete": (SENT, needs("uvloop")),
     "anyio": (SENT, needs("anyio")),
     "anyio on trio": (NURSERY, needs("anyio", "trio")),
     "trio": (NURSERY, needs("trio")),
@@ -89,7 +90,7 @@ def test_sigterm_unwinds_the_main_task_while_the_others_live(loop, runs, unwinds
 
 
 @pytest.mark.parametrize(
-    ("runs", "unwinds"), [one for one in PARAMETERS if one.values[0] != "run_until_complete"]
+    ("runs", "unwinds"), [one for one in PARAMETERS if "run_until_complete" not in one.values[0]]
 )
 def test_ctrl_c_unwinds_it_as_without_graceexit(loop, runs, unwinds):
     """The handlers that the loops have for it stay in place."""
@@ -761,6 +762,96 @@ def test_ctrl_c_pressed_again_ends_the_block(script):
     assert (steps(lines), status) == (["KeyboardInterrupt", "closed"], -SIGINT)
 
 
+def test_a_second_sigterm_does_not_cut_what_unwinds_after_a_block(script):
+    """The block stands in the main task's `finally`; what follows it there is not cut either."""
+    lines, status = script("""
+        import asyncio, os, signal
+        import graceexit
+
+        graceexit.install(linger=60)
+        graceexit.on_exit(lambda: print("closed"))
+
+        def send():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        async def main():
+            try:
+                asyncio.get_running_loop().call_soon(send)
+                while True:
+                    await asyncio.sleep(0.01)
+            finally:
+                with graceexit.hold():
+                    send()
+                    await asyncio.sleep(0.01)
+                    print("saved")
+                await asyncio.sleep(0.01)
+                print("uploaded")
+
+        asyncio.run(main())
+    """).finish()
+    assert (steps(lines), status) == (["saved", "uploaded", "closed"], -SIGTERM)
+
+
+def test_ctrl_c_is_held_where_somebody_has_set_pythons_own_handler_again(script):
+    """A kernel of Jupyter does so before each cell, with the function that it has kept."""
+    lines, status = script("""
+        from signal import SIGINT, default_int_handler, getsignal, signal
+        import os, time
+        import graceexit
+
+        layers = set()
+        for cell in range(3):
+            signal(SIGINT, default_int_handler)
+            with graceexit.hold():
+                layers.add(getsignal(SIGINT))
+        print(len(layers))
+        signal(SIGINT, default_int_handler)
+        with graceexit.hold():
+            os.kill(os.getpid(), SIGINT)
+            print("finished")
+    """).finish()
+    assert (own(lines), status) == (["1", "finished"], -SIGINT)
+
+
+@pytest.mark.parametrize("how", ["closed", "cancelled"])
+def test_a_block_that_somebody_else_ends_has_not_failed(script, how):
+    """A generator that is closed, or a task that is cancelled, has nothing to say of an error."""
+    lines, _ = script(
+        """
+        import asyncio, os, signal, sys
+        import graceexit
+
+        def batches():
+            while True:
+                with graceexit.hold():
+                    yield
+
+        async def work():
+            with graceexit.hold():
+                await asyncio.sleep(60)
+
+        def send():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        async def main():
+            task = asyncio.create_task(work())
+            await asyncio.sleep(0.01)
+            send()
+            task.cancel()
+            await asyncio.sleep(60)
+
+        if sys.argv[1] == "closed":
+            for batch in batches():
+                send()
+                break
+        else:
+            asyncio.run(main())
+        """,
+        how,
+    ).finish()
+    assert not [line for line in lines if re.search("in hand failed", line)]
+
+
 @pytest.mark.parametrize("limit", ["linger", "grace"])
 def test_a_block_that_does_not_end_is_cut_and_named(script, limit):
     """By `linger` and by `grace` alone; the line says where it is."""
@@ -1000,6 +1091,40 @@ def test_a_child_whose_unwinding_hangs_is_cut_by_linger(script, start_method):
     ).finish()
     assert (own(lines), status) == (["swallowed", "closed", f"exit code {-SIGTERM}"], 0)
     assert_one_says(lines, ON_SIGTERM, MAIN_THREAD, LINGER)
+
+
+def test_a_child_that_is_started_in_a_block_has_nothing_in_hand(script, start_method):
+    """Its target runs inside the block of its parent, which never ends there."""
+    lines, status = script(
+        """
+        import multiprocessing, sys, time
+        import graceexit
+
+        def child(ready):
+            graceexit.install(linger=60)
+            graceexit.on_exit(lambda: print("child closed"))
+            try:
+                ready.set()
+                while True:
+                    time.sleep(0.01)
+            finally:
+                print("child unwinds")
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context(sys.argv[1])
+            with graceexit.hold():
+                ready = context.Event()
+                process = context.Process(target=child, args=[ready])
+                process.start()
+                ready.wait()
+                process.terminate()
+                process.join()
+            print("exit code", process.exitcode)
+        """,
+        start_method,
+    ).finish()
+    expected = ["child unwinds", "child closed", f"exit code {-SIGTERM}"]
+    assert (steps(lines), status) == (expected, 0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

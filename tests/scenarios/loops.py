@@ -95,6 +95,10 @@ def run():
         import uvloop
 
         uvloop.run(main())
+    elif runs == "uvloop's run_until_complete":
+        import uvloop
+
+        uvloop.new_event_loop().run_until_complete(main())
     elif runs == "anyio":
         import anyio
 
