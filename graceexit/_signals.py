@@ -30,7 +30,6 @@ import os
 import signal
 import sys
 import time
-from _signal import getsignal as quick_getsignal
 from signal import SIG_DFL, SIGINT, getsignal
 from signal import default_int_handler as real_int_handler
 from signal import raise_signal as real_raise_signal
@@ -49,10 +48,7 @@ if TYPE_CHECKING:
 
 
 SIGURG = getattr(signal, "SIGURG", None)
-DEFAULT = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)
-)
-UNCATCHABLE = {getattr(signal, name, None) for name in ("SIGKILL", "SIGSTOP")}
+quick_getsignal: "Any" = sys.modules["_signal"].getsignal  # that of `signal` takes a hundred times
 OF_LOOPS = ("asyncio.", "trio.")  # modules of handlers of SIGINT that have to be where they are
 
 
@@ -137,11 +133,13 @@ class Handlers:
         """Have *act* called for Ctrl-C in front of Python's own handler, if that is there."""
         if not has_pythons_ctrl_c():
             return
-        if isinstance(layer := signal.default_int_handler, Layer):  # somebody has put Python's back
+        layer: Any = signal.default_int_handler
+        if isinstance(layer, Layer):  # somebody has kept Python's and put it back
             set_handler(SIGINT, layer)
             return
         self.put(SIGINT, act)
-        if isinstance(layer := getsignal(SIGINT), Layer):
+        layer = getsignal(SIGINT)
+        if isinstance(layer, Layer):
             signal.default_int_handler = layer  # type: ignore[assignment]
 
     def take_over(self, interrupt: "Act", leave: "Act") -> int:
@@ -193,8 +191,8 @@ def is_in_front(signum: int, layer: Layer) -> bool:
 
 
 def has_pythons_ctrl_c() -> bool:
-    """Return whether Ctrl-C raises KeyboardInterrupt; `signal.getsignal` takes a hundred times."""
-    return quick_getsignal(SIGINT) is real_int_handler
+    """Return whether Ctrl-C raises KeyboardInterrupt."""
+    return bool(quick_getsignal(SIGINT) is real_int_handler)
 
 
 def is_to_be_noticed(handler: "Any") -> bool:
@@ -245,20 +243,6 @@ def interrupt_main(signum: int | None) -> bool:
     except ProcessLookupError:  # in a child that a thread has forked at this moment
         return False
     return True
-
-
-def checked(signals: "Iterable[int]") -> tuple[int, ...]:
-    """Return *signals* as a tuple if each can have a handler."""
-    rule = "signals must be signal numbers such as (signal.SIGTERM, signal.SIGINT)"
-    if isinstance(signals, str) or not hasattr(signals, "__iter__"):
-        raise TypeError(f"{rule}; got {signals!r}")
-    signals = tuple(signals)
-    for signum in signals:
-        if isinstance(signum, bool) or not isinstance(signum, int):
-            raise TypeError(f"{rule}; got {signum!r}")
-        if signum not in signal.valid_signals() or signum in UNCATCHABLE:
-            raise ValueError(f"{rule}; no handler can be set for {signum!r}")
-    return signals
 
 
 def die(

@@ -15,8 +15,9 @@ import pytest
 from harness import INLINE, NO_THREADS_AT_THE_END, cut_off, said, steps, without
 
 from graceexit import Registry
+from graceexit._ender import EXIT_FUNCTIONS, Leave
 from graceexit._executors import Executors
-from graceexit._exit import EXIT_FUNCTIONS, Exit, Leave
+from graceexit._exit import Exit
 from graceexit._limits import Limits
 from graceexit._process import Process
 from graceexit._report import stack_of
@@ -180,9 +181,9 @@ def test_exit_functions_that_hang_after_a_signal_get_five_seconds(script):
     hanging = script("""
         import atexit, time
         import graceexit
-        from graceexit import _exit
+        from graceexit import _ender
 
-        _exit.EXIT_FUNCTIONS = 0.1
+        _ender.EXIT_FUNCTIONS = 0.1
         atexit.register(lambda: (print("exit function"), time.sleep(3600)))
         graceexit.on_exit(lambda: print("closed"))
         print("ready")
@@ -200,9 +201,9 @@ def test_exit_functions_of_a_program_that_ends_by_itself_have_no_limit(script):
     lines, status = script("""
         import atexit, time
         import graceexit
-        from graceexit import _exit
+        from graceexit import _ender
 
-        _exit.EXIT_FUNCTIONS = 0.1
+        _ender.EXIT_FUNCTIONS = 0.1
         atexit.register(lambda: (time.sleep(0.5), print("exit function")))
         graceexit.on_exit(lambda: print("closed"))
     """).finish()
@@ -413,7 +414,7 @@ def test_a_handler_that_raises_while_the_last_words_are_said_changes_no_status(s
 
             def flush(self):
                 ending = graceexit._process.own.exit
-                if ending and ending._finished.is_set():
+                if ending and ending.ender.main.finished.is_set():
                     sys.stdout = real
                     real.write("flushing\\n")
                     real.flush()
@@ -421,7 +422,7 @@ def test_a_handler_that_raises_while_the_last_words_are_said_changes_no_status(s
 
         signal.signal(signal.SIGUSR1, handler)
         graceexit.on_exit(lambda: None)
-        graceexit._exit.FLUSHING = 60
+        graceexit._story.FLUSHING = 60
         real, sys.stdout = sys.stdout, Slow()
         real.write("ready\\n")
         while True:
@@ -478,7 +479,7 @@ def test_the_exit_function_waits_until_the_ender_has_said_everything(script):
         logger.addHandler(Slow())
         logger.setLevel(logging.INFO)
         graceexit.on_exit(lambda: None)
-        graceexit._exit.FLUSHING = 60
+        graceexit._story.FLUSHING = 60
     """).finish()
     begins, complete = said(lines)
     assert begins == "exit begins, 1 to run"
@@ -498,7 +499,7 @@ def test_a_handler_that_raises_does_not_cut_the_run_of_the_exit_function_short(s
 
         def job():
             closed.wait()
-            while not graceexit._process.own.exit._over.is_set():
+            while not graceexit._process.own.exit.ender.over.is_set():
                 time.sleep(0.01)
             graceexit.on_exit(lambda: (print("begun"), time.sleep(1), print("registered late")))
 
@@ -559,7 +560,7 @@ def test_a_signal_in_a_hook_of_somebody_else_raises_nothing_there(script):
         pytest.param(
             "_wait", marks=pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody waits there")
         ),
-        "_run",
+        "run",
     ],
 )
 def test_an_error_of_the_exit_itself_is_told_and_the_process_ends(script, method):
@@ -573,6 +574,7 @@ def test_an_error_of_the_exit_itself_is_told_and_the_process_ends(script, method
         atexit.register(print, "exit function")
         graceexit.on_exit(lambda: print("closed"))
         own = own.ending()
+        own = own if hasattr(own, sys.argv[1]) else own.ender
         real = getattr(own, sys.argv[1])
 
         def fail(*args, **options):
@@ -887,22 +889,22 @@ def test_an_ignored_ctrl_c_stays_ignored_during_the_exit(script):
 
 def exit_of(process, grace=None, linger=5.0, clock=time.monotonic):
     """Return the end of a process, of which nothing has begun, and which ends nothing."""
-    limits = Limits(grace, linger, clock=clock)
-    limits._timer = None
-    executors = Executors()
-    return Exit(
-        process.registry, process.exiting, process.handlers, limits, executors, process.be_first
-    )
+    process.settings.change(grace=grace, linger=linger)
+    given = process.registry, process.exiting, process.handlers, Executors()
+    ending = Exit(*given, process.settings, process.be_first)
+    ending.limits.clock = clock
+    ending.limits._timer = None
+    return ending
 
 
 def test_a_thread_that_cannot_be_joined_yet_is_tried_again():
     """It is being started at this moment."""
-    ending = exit_of(Process())
+    ender = exit_of(Process()).ender
     asked = []
-    ending._others = lambda: [] if asked[1:] else asked.append(1) or [threading.Thread()]
-    ending._accompany()
+    ender.others = lambda: [] if asked[1:] else asked.append(1) or [threading.Thread()]
+    ender._accompany()
     assert len(asked) == 2
-    assert ending._bell.wait(0)
+    assert ender._bell.wait(0)
 
 
 def test_the_main_thread_leaves_the_join_and_nothing_else():
@@ -915,8 +917,8 @@ def test_the_main_thread_leaves_the_join_and_nothing_else():
     # As a function of threading's, such as that which joins.
     join = FunctionType(_shutdown.__code__, vars(threading), closure=_shutdown.__closure__)
     join(sys._getframe)
-    ending.phase = "leaving"
-    ending._main_ended.set()
+    ending.ender.phase = "leaving"
+    ending.ender.main.ended.set()
     ending.leave(0, sys._getframe(), None)
     with pytest.raises(Leave):
         join(sys._getframe)
@@ -940,13 +942,30 @@ def test_ctrl_c_counts_from_the_press_before_and_no_more_once_it_ends_the_proces
     now = [100.0]
     ending = exit_of(Process(), clock=lambda: now[0])
     ending.end_by = lambda *_, **__: ending.limits.ask()
-    ending._hooks_over.set()
-    ending.phase = "waiting"
+    ending.ender.main.hooks_over.set()
+    ending.ender.phase = "waiting"
     for now[0] in (100.0, 100.4, 100.6, 102.0):
         ending.interrupt(SIGINT, None, SimpleNamespace(previous=None))
-    ending._jobs.end()
+    ending.ender._jobs.end()
     assert died == [100.6]
     assert said(capfd.readouterr().err.splitlines()) == ["ended at once; still running: nothing"]
+
+
+def test_ctrl_c_as_the_exit_begins_is_a_notice():
+    """What stood there before would raise into Python's join, and skip the hooks of others."""
+    process = Process()
+    process.registry._attend = None
+    process.registry.register(print)
+    ending = exit_of(process)
+    ending.ender.started = True
+    ending.end_by = lambda *_: None
+    python = SimpleNamespace(previous=lambda *_: pytest.fail("it has been raised"))
+    ending._handlers.take_over = lambda interrupt, _: interrupt(SIGINT, None, python)
+    ending.ender.main_ends = lambda: None
+    ending._begin()
+    ending.ender.abandon()
+    assert process.exiting.signum == SIGINT
+    process.uninstall()
 
 
 def test_the_grace_counts_from_the_first_sign_of_the_end():
@@ -972,17 +991,17 @@ def test_some_of_the_grace_is_left_for_the_death(grace, limit):
 
 def test_items_wait_until_the_main_thread_has_ended():
     """However long it unwinds."""
-    ending, ran = exit_of(Process()), []
-    ending._run = lambda **_: ran.append(ending._main_ended.is_set()) or []
-    ending._others = list
-    ending._finish = lambda: None
-    ender = threading.Thread(target=ending._end, daemon=True)
-    ender.start()
-    while ender.is_alive() and not (ending.phase == "waiting" or ran):
+    ender, ran = exit_of(Process()).ender, []
+    ender.run = lambda **_: ran.append(ender.main.ended.is_set()) or []
+    ender.others = list
+    ender._finish = lambda: None
+    thread = threading.Thread(target=ender._end, daemon=True)
+    thread.start()
+    while thread.is_alive() and not (ender.phase == "waiting" or ran):
         time.sleep(0.001)
-    ending._main_ended.set()
-    ending._bell.ring()
-    ender.join()
+    ender.main.ended.set()
+    ender._bell.ring()
+    thread.join()
     assert ran == [True]
 
 
@@ -994,7 +1013,7 @@ def test_the_log_has_a_second_or_a_quarter_of_what_is_left(grace, patience):
     ending = exit_of(process, grace=grace, clock=lambda: 100.0)
     ending.limits.begin()
     ending.limits.close()
-    ending._flush()
+    ending.story.flush()
     assert waited == [patience]
 
 
@@ -1038,7 +1057,7 @@ def test_linger_counts_from_the_first_sign():
 def test_streams_that_are_gone_are_passed_over(monkeypatch, capfd):
     """A program under `pythonw` has none."""
     monkeypatch.setattr(sys, "stdout", None)
-    exit_of(Process())._last_words("said all the same\n")
+    exit_of(Process()).story.last_words("said all the same\n")
     assert capfd.readouterr().err == "said all the same\n"
 
 

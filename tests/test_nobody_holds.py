@@ -372,6 +372,26 @@ def test_a_greenlet_is_a_thread(script):
     assert (steps(lines), status) == (["drained", "closed"], 0)
 
 
+@needs("gevent")
+def test_the_number_of_a_greenlet_is_taken_for_no_thread(script):
+    """To C it is an address, where a lock may be found that is never given back."""
+    lines, status = script("""
+        from gevent import monkey
+        monkey.patch_all()
+        import signal, sys, threading, time
+        import graceexit
+
+        def kill(ident, signum):
+            print("no thread" if ident not in sys._current_frames() else "a thread")
+
+        signal.pthread_kill = kill
+        thread = threading.Thread(target=lambda: (time.sleep(2), print("worked")))
+        thread.start()
+        graceexit.on_exit(lambda: print("closed"))
+    """).finish()
+    assert (steps(lines), status) == (["worked", "closed"], 0)
+
+
 STUBBORN = {
     "Process": """
         process = multiprocessing.Process(target=stubborn, args=[ready])

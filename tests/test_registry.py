@@ -24,7 +24,8 @@ import pytest
 import graceexit
 from graceexit import Registry
 from graceexit._latch import Bell
-from graceexit._runner import GENERATIONS, SLACK, Plan, Run
+from graceexit._plan import GENERATIONS, Plan
+from graceexit._runner import SLACK, Run
 
 
 @pytest.fixture
@@ -700,7 +701,7 @@ def test_items_that_register_items_without_an_end_do_not_keep_the_run_from_endin
     *ran, rest = outcomes(report)
     assert {outcome for _, outcome in ran} == {"done"}
     assert ran[-1] == ("nothing", "done")
-    assert (len(registry), rest) == (0, ("1 items registered during the exit", "not run"))
+    assert (len(registry), rest) == (0, ("1 item registered during the exit", "not run"))
     assert ", 1 not run in " in report.summary
 
 
@@ -735,7 +736,7 @@ def test_a_thread_that_registers_without_an_end_does_not_keep_the_run_from_endin
     registry, monkeypatch
 ):
     """Its items are run for some time after the last one that was planned, and then no more."""
-    monkeypatch.setattr("graceexit._runner.LATE", 0.1)
+    monkeypatch.setattr("graceexit._plan.LATE", 0.1)
     over, calls = threading.Event(), []
 
     def keep_registering():

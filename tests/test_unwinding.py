@@ -1138,8 +1138,8 @@ def test_a_child_that_another_thread_forks_has_nothing_in_hand(script):
         def work():
             if not (child := os.fork()):
                 graceexit.on_exit(lambda: print("child closed"))
-                print("ready", os.getpid())
                 try:
+                    print("ready", os.getpid())
                     while True:
                         time.sleep(0.01)
                 except SystemExit:
