@@ -112,6 +112,14 @@ class Limits:
         if self._deadline != NEVER and self._timer:
             self._timer.cancel_dump_traceback_later()
 
+    def fork(self, count: int) -> None:
+        """Note that so many threads more are forking, or fewer."""
+        self.forking += count
+        if count > 0:
+            self.disarm()
+        else:
+            self.arm()
+
     def close(self) -> None:
         """Give back the descriptor that the last resort has."""
         stderr, self._stderr = self._stderr, None

@@ -87,7 +87,7 @@ class Process:
         # An exception may come at any moment of what follows; then it is done again.
         if not self._hooked:  # the fork of a process that has only imported us goes unnoticed
             self._pid = os.getpid()
-        self.settings.import_what_is_needed()
+        import_what_is_needed(self.settings)
         from graceexit._executors import Executors
 
         if self._executors is None:
@@ -98,8 +98,8 @@ class Process:
             atexit.register(self.at_exit)
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(
-                    before=self._before_fork,
-                    after_in_parent=self._after_fork_in_parent,
+                    before=lambda: self._fork(1),
+                    after_in_parent=lambda: self._fork(-1),
                     after_in_child=self._after_fork,
                 )
             self._hooked = True
@@ -256,8 +256,12 @@ class Process:
 
     def _begin(self) -> "Callable[[], None] | None":
         """Begin the exit, on the main thread; return what goes on when Python has joined."""
-        if self._dropped or (self._installed and not self._handled):
-            self._say_what_was_not_run()
+        dropped, self._dropped = self._dropped, 0
+        unhandled = self._installed and not self._handled and bool(self.registry)
+        if dropped or unhandled:
+            from graceexit._story import say_what_was_not_run
+
+            say_what_was_not_run(self.registry._say(), self.exiting.signum, dropped, unhandled)
         ending = self.ending()
         if ending is None:
             return None
@@ -275,28 +279,11 @@ class Process:
 
         return self._installed and bool(self.registry) and in_child()
 
-    def _say_what_was_not_run(self) -> None:
-        """Say what no signal could run, and what belongs to the parent of a forked child."""
-        from graceexit._story import say_dropped, say_unhandled
-
-        log, signum = self.registry._say(), self.exiting.signum
-        dropped, self._dropped = self._dropped, 0
-        if dropped:
-            say_dropped(log, signum, dropped)
-        if self._installed and not self._handled and self.registry:
-            say_unhandled(log, signum)
-
-    def _before_fork(self) -> None:
-        self._forking += 1
+    def _fork(self, count: int) -> None:
+        """Note that so many threads more are forking."""
+        self._forking += count
         if self.exit is not None:
-            self.exit.limits.forking += 1
-            self.exit.limits.disarm()
-
-    def _after_fork_in_parent(self) -> None:
-        self._forking -= 1
-        if self.exit is not None:
-            self.exit.limits.forking -= 1
-            self.exit.limits.arm()
+            self.exit.limits.fork(count)
 
     def _after_fork(self) -> None:
         """Begin anew in a forked child, with the callbacks that each process is to run."""
@@ -316,6 +303,25 @@ class Process:
             self.install()
             self.registry._attend = self.install  # for code in C may set its handlers behind this
         self._pid = os.getpid()
+
+
+def import_what_is_needed(settings: Settings) -> None:
+    """Import what the exit needs now, so that nothing has to be found and read then."""
+    import graceexit._exit
+    import graceexit._limits
+    import graceexit._log
+    import graceexit._runner
+
+    try:
+        import faulthandler  # noqa: F401
+    except ImportError:  # pragma: no cover - a subinterpreter, which cannot be measured
+        pass
+    if settings.grace is not None:
+        graceexit._limits.import_for_a_socket()
+    if settings.report is not None:
+        import json  # noqa: F401
+
+        import graceexit._account
 
 
 own = Process()

@@ -70,24 +70,6 @@ class Settings:
 
         return Account(self.report)
 
-    def import_what_is_needed(self) -> None:
-        """Import what the exit needs now, so that nothing has to be found and read then."""
-        import graceexit._exit
-        import graceexit._limits
-        import graceexit._log
-        import graceexit._runner
-
-        try:
-            import faulthandler  # noqa: F401
-        except ImportError:  # pragma: no cover - a subinterpreter, which cannot be measured
-            pass
-        if self.grace is not None:
-            graceexit._limits.import_for_a_socket()
-        if self.report is not None:
-            import json  # noqa: F401
-
-            import graceexit._account
-
 
 def checked(signals: "Iterable[int]") -> tuple[int, ...]:
     """Return *signals* as a tuple if each can have a handler."""

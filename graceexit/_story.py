@@ -154,20 +154,19 @@ class Story:
         return min(FLUSHING, self._limits.left() / 4)
 
 
-# What is said in a process of which no exit knows anything.
-
-
-def say_dropped(log: "Log", signum: int | None, dropped: int) -> None:
-    """Say that items of the parent process have not been run in this one."""
+def say_what_was_not_run(
+    log: "Log",
+    signum: int | None,
+    dropped: int,
+    unhandled: bool,  # noqa: FBT001
+) -> None:
+    """Say what belongs to the parent of a forked process, and what no signal could have run."""
     log.why = why(signum)
-    log.post(DEBUG if in_child() else WARNING, DROPPED.format(dropped))
-    log.flush(1.0)
-
-
-def say_unhandled(log: "Log", signum: int | None) -> None:
-    """Say that no signal could have been handled."""
-    log.why = why(signum)
-    log.post(WARNING, NO_HANDLER)
+    if dropped:
+        log.post(DEBUG if in_child() else WARNING, DROPPED.format(dropped))
+        log.flush(1.0)
+    if unhandled:
+        log.post(WARNING, NO_HANDLER)
 
 
 def running(run: "Run | None", frame: "FrameType | None") -> list[str]:

@@ -1026,10 +1026,10 @@ def test_the_last_resort_is_not_armed_while_a_thread_forks():
         dump_traceback_later=lambda *_, **__: armed.append(True),
         cancel_dump_traceback_later=lambda: None,
     )
-    process._before_fork()
+    process._fork(1)
     ending.limits.begin()
     assert armed == []
-    process._after_fork_in_parent()
+    process._fork(-1)
     ending.limits.close()
     assert armed == [True]
 
@@ -1038,9 +1038,9 @@ def test_an_exit_that_begins_while_a_thread_forks_knows_of_it():
     """The signal may come at any moment of the fork."""
     process = Process()
     process._installed, process._pid, process._executors = True, os.getpid(), Executors()
-    process._before_fork()
+    process._fork(1)
     assert process.ending().limits.forking == 1
-    process._after_fork_in_parent()
+    process._fork(-1)
     assert process.ending().limits.forking == 0
 
 
