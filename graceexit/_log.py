@@ -72,6 +72,19 @@ class Log:
             if self._speaking.acquire(blocking=False) and not start_thread(self._say_all):
                 self._speaking.release()  # flush() says it
 
+    def begins(self, item: "Item") -> None:
+        """Have it said, at DEBUG, that an item begins."""
+        self.post(DEBUG, lambda _: f"{subject_of(item.kind, item.name, item.where)} begins")
+
+    def ended(self, outcome: "Outcome", grace: float | None) -> None:
+        """Have it said how an item has ended."""
+        self.post(
+            LEVELS.get(outcome[1], WARNING),
+            lambda careful: sentence_of(outcome, grace, careful=careful),
+            outcome[4],
+            lambda: fields_of(outcome),
+        )
+
     def flush(self, timeout: float) -> None:
         """Wait *timeout* seconds at most for what was posted; then say the rest on stderr."""
         silent = bool(self._lines) and self._speaking.acquire(timeout=max(timeout, 0.0))
@@ -126,21 +139,6 @@ class Log:
             if not self._lines or not self._speaking.acquire(blocking=False):  # pragma: no branch
                 return
             lines = self._lines
-
-
-def say_begins(log: "Log", item: "Item") -> None:
-    """Say, at DEBUG, that an item begins."""
-    log.post(DEBUG, lambda _: f"{subject_of(item.kind, item.name, item.where)} begins")
-
-
-def say_ended(log: "Log", outcome: "Outcome", grace: float | None) -> None:
-    """Say how an item has ended."""
-    log.post(
-        LEVELS.get(outcome[1], WARNING),
-        lambda careful: sentence_of(outcome, grace, careful=careful),
-        outcome[4],
-        lambda: fields_of(outcome),
-    )
 
 
 def say(

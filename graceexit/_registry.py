@@ -218,7 +218,6 @@ class Registry:
         self, before: float = NEVER, deadline: float | None = None, grace: float | None = None
     ) -> "list[Outcome]":
         """Run the items of an order below *before*; return the outcomes so far."""
-        from graceexit._log import NO_THREADS, say_begins
         from graceexit._runner import Run
 
         if (run := self._run) is not None:
@@ -233,7 +232,7 @@ class Registry:
                 self._late.clear()
                 report = lambda outcome: self._tell(outcome, grace)  # noqa: E731
                 log = self._say()
-                trace = (lambda item: say_begins(log, item)) if log.wants_debug() else None
+                trace = log.begins if log.wants_debug() else None
                 run = self._run = Run(self._items, self._late, report, trace=trace)
             try:
                 run.go(before, deadline)
@@ -242,6 +241,8 @@ class Registry:
                 raise
             self._tired = run.is_tired()
             if run.inline and run.outcomes and not self._told:
+                from graceexit._log import NO_THREADS
+
                 self._told = True
                 self._say().post(30, NO_THREADS)
             if before == NEVER:
@@ -263,8 +264,6 @@ class Registry:
 
     def _tell(self, outcome: "Outcome", grace: float | None) -> None:
         """Log how an item ended, and remember a thread that was left behind."""
-        from graceexit._log import say_ended
-
         item, how, *_ = outcome
         if how == "overran":
             self._left.append(item)
@@ -272,7 +271,7 @@ class Registry:
             processes = sys.modules.get("multiprocessing.process")
             if item.stop is not None and processes is not None:
                 processes._children.discard(item.subject)
-        say_ended(self._say(), outcome, grace)
+        self._say().ended(outcome, grace)
 
     def _say(self) -> "Log":
         """Return what says lines."""
