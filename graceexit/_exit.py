@@ -79,7 +79,8 @@ class Exit:
         be_first: "Callable[[], None]",
     ) -> None:
         bell = Bell()
-        self.limits = limits = Limits(settings.grace, settings.linger)  # type: ignore[arg-type]
+        grace = None if settings.grace is ... else settings.grace
+        self.limits = limits = Limits(grace, settings.linger)
         self.story = Story(registry._say(), exiting, limits, settings.account())
         self._unwinding = Unwinding(bell.ring, self._prepare, self.story.failed)
         self.ender = Ender(registry, limits, executors, self._unwinding, self.story, bell, be_first)
