@@ -21,6 +21,7 @@ def handler(*_):
 
 signal.signal(signal.SIGTERM, handler)
 graceexit.on_exit(lambda: print("closed"))
-ThreadPoolExecutor().submit(job)
+pool = ThreadPoolExecutor()  # kept: an exception is lost where Python calls back as it is collected
+pool.submit(job)
 while True:
     time.sleep(0.01)
