@@ -10,7 +10,7 @@ from functools import partial
 from textwrap import dedent, indent
 
 import pytest
-from harness import NO_THREADS_AT_THE_END, WITHOUT_GIL
+from harness import INLINE, NO_THREADS_AT_THE_END, WITHOUT_GIL, without
 from wording import assert_one_says, own, steps
 
 from graceexit import Registry
@@ -587,3 +587,71 @@ def test_a_report_into_a_pipe_that_nobody_reads_holds_nothing_up(ended, tmp_path
         env={"GRACEEXIT_REPORT": str(tmp_path / "report")},
     )
     assert (own(lines), status) == (["closed"], -SIGTERM)
+
+
+PROXY = """
+import atexit, signal, sys, threading
+import graceexit
+
+class Proxy:
+    def refuse(self, *_):
+        if bound:
+            raise AttributeError
+        raise RuntimeError("outside of its context")
+
+    __getattr__ = __eq__ = refuse
+    __hash__ = None
+
+    def __call__(self):
+        print("called")
+
+bound = True
+if sys.argv[1] == "exit function before":
+    atexit.register(Proxy())
+stop = threading.Event()
+thread = threading.Thread(target=lambda: (stop.wait(), print("stopped")))
+thread.start()
+graceexit.register(thread, stop=stop)
+if sys.argv[1] == "item":
+    graceexit.on_exit(Proxy())
+if sys.argv[1] == "exit function after":
+    atexit.register(Proxy())
+bound = False
+if sys.argv[2] == "signal":
+    signal.raise_signal(signal.SIGTERM)
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(("ends", "status"), [("end", 3), ("signal", -SIGTERM)])
+@pytest.mark.parametrize("what", ["item", "exit function before", "exit function after"])
+def test_what_cannot_be_looked_at_or_compared_does_not_hold_up_the_exit(script, what, ends, status):
+    """A proxy outside of its context raises whatever it is asked; to call it is another matter."""
+    lines, got = script(PROXY, what, ends).finish()
+    assert (steps(lines), got) == (["stopped", "called"], status)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_an_exit_function_that_cannot_be_compared_does_not_spoil_a_fork(script):
+    """The child begins anew, with the callback that each process runs."""
+    lines, status = script("""
+        import atexit, os, sys
+        import graceexit
+
+        class Incomparable:
+            def __eq__(self, other):
+                raise RuntimeError("compare me not")
+
+            def __call__(self):
+                print("exit function", flush=True)
+
+        graceexit.on_exit(lambda: print("each", flush=True), each_process=True)
+        atexit.register(Incomparable())
+        child = os.fork()
+        if child:
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        else:
+            sys.exit(3)
+    """).finish()
+    ours = without(lines, INLINE)  # where that is said, both say it
+    assert (ours, status) == (["each", "exit function", "3", "each", "exit function"], 0)
