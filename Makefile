@@ -115,6 +115,10 @@ coverage: $(VENV)/$(STAMP) ## measure the branches that the tests take, in every
 lint: .venv-lint/$(STAMP) ## check style and format; `make format` mends what can be mended
 	.venv-lint/bin/ruff check
 	.venv-lint/bin/ruff format --check
+	.venv-lint/bin/zizmor --offline --quiet --persona pedantic .github
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 
 .PHONY: format
 format: .venv-lint/$(STAMP) ## format, and mend what ruff can mend
@@ -126,18 +130,35 @@ types: .venv-types/$(STAMP) ## check the types, and that the public ones are com
 	.venv-types/bin/mypy
 	.venv-types/bin/pyright
 	PATH=.venv-types/bin:$$PATH pyright --verifytypes graceexit --ignoreexternal
+	.venv-types/bin/pytest tests/test_types.py
+
+.PHONY: stub
+stub: .venv-lint/$(STAMP) ## write graceexit/__init__.pyi, which checkers and editors read
+	@mkdir -p build
+	$(PYTHON) tools/stub.py >build/__init__.pyi
+	.venv-lint/bin/ruff format build/__init__.pyi
+	mv build/__init__.pyi graceexit/
 
 .PHONY: build
 build: .venv-build/$(STAMP) ## build the sdist, and the wheel from it, into dist/
 	rm -rf dist
 	.venv-build/bin/python -m build
 
+# pyroma knows no author without an address.
+.PHONY: check-dist
+check-dist: build ## build, and check what the index would get
+	.venv-build/bin/twine check --strict dist/*
+	.venv-build/bin/check-wheel-contents dist/*.whl
+	.venv-build/bin/check-sdist
+	.venv-build/bin/pyroma --min 10 --skip-tests AuthorEmail dist/*.tar.gz
+
 .PHONY: clean
 clean: ## remove whatever these targets have made
 	rm -rf .venv-* build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(VENV)/$(STAMP): pyproject.toml $(WHEEL)
+# __init__.py has the version, which an installed package keeps.
+$(VENV)/$(STAMP): pyproject.toml graceexit/__init__.py $(WHEEL)
 	$(call venv,--group test $(TESTED) $(or $(WHEEL),--editable .))
 
 $(SERVERS)/$(STAMP): pyproject.toml

@@ -212,6 +212,11 @@ class Process:
             within(1.0, lambda: account.write(report.signum, None))
         return report
 
+    # What Python says of a wrong call speaks of what people have written.
+    for _verb in (install, uninstall, hold, shutdown):
+        _verb.__qualname__ = _verb.__name__
+    del _verb
+
     def ending(self) -> "Exit | None":
         """Return the end of this process, begun by whoever asks first; None if not installed."""
         if self._installed and os.getpid() != self._pid:

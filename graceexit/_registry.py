@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar, overload
 
-    from typing_extensions import Self
+    from typing_extensions import Never, Self
 
     from graceexit._items import Greenlet, Joinable, Outcome, Settable, Waitable
     from graceexit._log import Log
@@ -75,6 +75,33 @@ class Registry:
     def __exit__(self, *exc_info: object) -> None:
         self.run()
 
+    if TYPE_CHECKING:
+
+        @overload
+        def register(
+            self,
+            thread: "Joinable | Waitable | Greenlet",
+            /,
+            *,
+            stop: "Settable | Callable[[], object]",
+            timeout: float | None = 5.0,
+            order: int = 0,
+            name: str | None = None,
+        ) -> Item: ...
+
+        @overload
+        def register(
+            self,
+            callback: "Callable[[], object]",
+            /,
+            *,
+            stop: None = None,
+            timeout: float | None = 5.0,
+            order: int = 0,
+            name: str | None = None,
+            each_process: bool = False,
+        ) -> Item: ...
+
     def register(
         self,
         subject: "Joinable | Waitable | Greenlet | Callable[[], object]",
@@ -87,32 +114,33 @@ class Registry:
         each_process: bool = False,
     ) -> Item:
         """
-        Have *subject* ended at the end: a thread is stopped and joined, a callback is called.
+        Stop a thread, or call a function, when the process exits.
 
         A thread is anything with `join(timeout)` and `is_alive()`: `threading.Thread`, `Timer`,
-        `multiprocessing.Process`. It may be registered before it is started; one that has ended is
-        forgotten. Threads of one order are told to stop all together, the one registered last
-        first, and then joined; after them the callbacks of that order run one at a time, the one
-        registered last first. They run on a helper thread, and an `async def` by `asyncio.run`.
+        `multiprocessing.Process`. A `subprocess.Popen` and a greenlet of gevent count as threads.
+        It may be registered before it is started. One that has ended is forgotten.
 
-        The same subject may be registered more than once. Safe from any thread, from items, from
-        finalizers and signal handlers. What is registered while the items run is run with them,
-        unless its subject has been run by then. In the process's own registry the first call
-        installs handlers and hooks, as `install` does; what an exit function (`atexit`) registers
-        may come too late.
+        The threads of one `order` are told to stop all together, the last registered first, and
+        then joined. After them its callbacks run one at a time, the last registered first. They run
+        on a helper thread, and an `async def` by `asyncio.run`.
+
+        The same thread or callback may be registered more than once. Safe from any thread, from
+        items, from finalizers and signal handlers. What is registered while the items run is run
+        with them, unless it has already run. What an exit function (`atexit`) registers may come
+        too late. The first call installs handlers and hooks, as `install` does.
 
         Args:
             subject: The thread, or a callable without arguments (use `functools.partial`).
             stop: What tells the thread to stop: a callable, or an object with `set()`.
             timeout: Seconds that it may take, above zero; None for no limit. A thread's count from
-                being told to stop. When they are over it is reported and left behind.
-            order: Items run by ascending order. In the process's own registry a negative order
-                runs as soon as the main thread has ended, before other threads are waited for.
+                being told to stop. When they are over, the log names it, and it is left behind.
+            order: Items run by ascending order. A negative order runs as soon as the main thread
+                has ended, before other threads are waited for.
             name: Its name in the log and in reports.
             each_process: Whether a forked child runs the callback too.
 
         Returns:
-            What `unregister` takes.
+            The item, which `unregister` takes.
 
         Raises:
             TypeError: An argument is of the wrong kind.
@@ -139,18 +167,28 @@ class Registry:
             self,
             /,
             *,
-            timeout: float | None = ...,
-            order: int = ...,
-            name: str | None = ...,
-            each_process: bool = ...,
+            timeout: float | None = 5.0,
+            order: int = 0,
+            name: str | None = None,
+            each_process: bool = False,
         ) -> Callable[[F], F]: ...
 
-    def on_exit(self, callback: "Any" = MISSING, /, *arguments: object, **options: "Any") -> "Any":
+    def on_exit(
+        self,
+        callback: "Any" = MISSING,
+        /,
+        *arguments: "Never",
+        timeout: float | None = 5.0,
+        order: int = 0,
+        name: str | None = None,
+        each_process: bool = False,
+        **others: "Never",
+    ) -> "Any":
         """
-        Register the decorated function as a callback; it is returned unchanged.
+        Call a function when the process exits. It is returned unchanged.
 
-        Write `@on_exit`, or `@on_exit(timeout=2, order=1)` with the keywords of `register`. What
-        is callable already can be given too: `on_exit(pool.close)`.
+        Write `@on_exit` above it, or `@on_exit(timeout=2, order=1)`; the options are those of
+        `register`. A method of an object that is there is given directly: `on_exit(pool.close)`.
 
         Raises:
             TypeError: As `register`.
@@ -161,14 +199,23 @@ class Registry:
                 f"on_exit takes one callback; got {arguments!r} too: use functools.partial for the"
                 " arguments of a callback"
             )
-        if "stop" in options:
+        if "stop" in others:
             raise TypeError("stop= is for threads: write register(thread, stop=...)")
+        if others:
+            self.register(callback, **others)  # it refuses them, in Python's own words
+        if callback is not MISSING:
+            self.register(
+                callback, timeout=timeout, order=order, name=name, each_process=each_process
+            )
+            return callback
 
         def decorator(function: "Any") -> "Any":
-            self.register(function, **options)
+            self.register(
+                function, timeout=timeout, order=order, name=name, each_process=each_process
+            )
             return function
 
-        return decorator if callback is MISSING else decorator(callback)
+        return decorator
 
     def unregister(self, item: object, /) -> bool:
         """
@@ -195,6 +242,11 @@ class Registry:
             raise TypeError(f"expected an Item, a thread or a callback; got {item!r}")
         forgotten = [one for one in list(self._items) if one.is_for(item) and self.unregister(one)]
         return bool(forgotten)
+
+    # What Python says of a wrong call speaks of what people have written.
+    for _verb in (register, on_exit, unregister):
+        _verb.__qualname__ = _verb.__name__
+    del _verb
 
     def run(self) -> "Report":
         """

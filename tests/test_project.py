@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from importlib.metadata import files
+from importlib.metadata import files, metadata
 from pathlib import Path
 
 import pytest
@@ -23,9 +23,12 @@ def test_the_wheel_holds_the_package_and_nothing_else(pytestconfig):
     if not pytestconfig.getoption("installed"):
         pytest.skip("the checkout is tested, not the wheel")
     installed = files("graceexit") or []
-    assert {path.parts[0] for path in installed} == {"graceexit", "graceexit-0.1.0.dist-info"}
+    assert {path.parts[0] for path in installed} == {
+        "graceexit",
+        f"graceexit-{graceexit.__version__}.dist-info",
+    }
     names = {path.name for path in installed}
-    assert {"py.typed", "LICENSE"} <= names
+    assert {"py.typed", "__init__.pyi", "LICENSE"} <= names
     assert Path(graceexit.__file__).parent.parent.name == "site-packages"
 
 
@@ -39,3 +42,13 @@ def test_no_module_imports_one_that_stands_above_it():
     while free := {name for name, others in known.items() if not others & known.keys()}:
         known = {name: others for name, others in known.items() if name not in free}
     assert not known
+
+
+def test_the_page_of_the_index_has_only_links_that_lead_somewhere_there():
+    """Beside it there is no file of the project, so links and pictures have whole addresses."""
+    text = metadata("graceexit").get_payload()
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(links) > 10
+    assert [link for link in links if not link.startswith("https://")] == []
+    [picture] = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
+    assert picture.endswith(f"/v{graceexit.__version__}/docs/rehearsal.svg")
