@@ -1060,6 +1060,42 @@ def test_the_worker_of_a_pool_does_not_go_on_beside_its_items(script, start_meth
     assert (lines, status) == (["unwinds", "written meanwhile: 0"], 0)
 
 
+def test_a_job_that_makes_an_error_of_its_exit_is_the_last_of_its_worker(script, start_method):
+    """As those of duckdb do: the worker would wait for another one, with the lock of its queue."""
+    lines, status = script(
+        """
+        import multiprocessing, sys, time
+        import graceexit
+
+        def work(_):
+            try:
+                begun.set()
+                while True:
+                    time.sleep(0.01)
+            except SystemExit:
+                raise RuntimeError("interrupted") from None
+
+        def initialize(event):
+            global begun
+            begun = event
+            graceexit.install(linger=60)
+            graceexit.on_exit(lambda: print("closed"))
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context(sys.argv[1])
+            event = context.Event()
+            pool = context.Pool(1, initialize, [event])
+            pool.map_async(work, [0])
+            event.wait()
+            pool.terminate()
+            pool.join()
+            print("joined")
+        """,
+        start_method,
+    ).finish()
+    assert (steps(lines), status) == (["closed", "joined"], 0)
+
+
 def test_a_child_whose_unwinding_hangs_is_cut_by_linger(script, start_method):
     """Then its items run, and it dies of the signal."""
     lines, status = script(
