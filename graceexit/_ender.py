@@ -274,7 +274,9 @@ class Ender:
 
         limits, begun = self.limits, self.limits.clock()
         ending = self.signum is not None
-        if not start_thread(release) and not ending:  # else it dies of the signal
+        if not start_thread(release):
+            if ending:  # it dies of the signal
+                return
             release()
         while not closed.is_set():
             if (left := limits.closing(begun, dying=dying, ending=ending)) <= 0:

@@ -322,8 +322,8 @@ def test_two_copies_of_the_package_do_not_wait_for_each_other(ended, how):
         + REST,
         how,
     )
-    assert steps(lines)[:1] == ["worked"]
-    assert (sorted(steps(lines)), status) == (["one closed", "two closed", "worked"], STATUS[how])
+    assert own(lines)[:1] == ["worked"]
+    assert (sorted(own(lines)), status) == (["one closed", "two closed", "worked"], STATUS[how])
 
 
 @needs("eventlet")
