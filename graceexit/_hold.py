@@ -5,7 +5,6 @@ A block costs a few attribute writes: the handler looks whether there is one. It
 first call of `hold`.
 """
 
-import _thread
 import sys
 from signal import SIGINT
 from time import monotonic
@@ -33,21 +32,18 @@ class Hold:
     """
 
     __module__ = "graceexit"
-    __slots__ = ("_depth", "_ident", "_leave", "_pressed", "_signum", "is_ready")
+    __slots__ = ("_depth", "_leave", "_pressed", "_signum", "is_ready")
 
     def __init__(self, leave: "Leave") -> None:
         self._leave = leave
-        self._depth = 0  # how many blocks the main thread is in
-        self._ident = 0  # that of the main thread
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew: in a forked child, or between tests. Who is in a block stays in it."""
+        """Begin anew: in a forked child, which may never come to the block's end, or in a test."""
+        self._depth = 0  # how many blocks the main thread is in
         self._signum: int | None = None  # the signal that is to unwind it
         self._pressed = 0.0  # when Ctrl-C was noted
         self.is_ready: bool = False
-        if self._ident != _thread.get_ident():
-            self._depth = 0
 
     def takes(self, signum: int) -> bool:
         """Return whether *signum* is to unwind the main thread only when its block has ended."""
@@ -67,7 +63,6 @@ class Hold:
 
     def __enter__(self) -> None:
         if is_main_thread():
-            self._ident = _thread.get_ident()
             self._depth += 1
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:

@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+CLOSE = 0.05  # seconds that what is closed after the items has in any case
 RESERVE = 0.5  # seconds of the grace that are left for saying what happened, and for the death
 
 
@@ -75,9 +76,20 @@ class Limits:
             return f"linger={self.linger:g} s"
         return f"half of grace={self.grace:g} s"
 
-    def closing(self) -> float:
-        """Return the seconds for what is closed after the items, in a process that dies."""
-        return min(NEVER if self.linger is None else self.linger, max(self.left() / 2, 0.0))
+    def closing(self, begun: float, *, dying: bool, ending: bool) -> float:
+        """
+        Return the seconds that are left for what is closed after the items, since *begun*.
+
+        As Python has it there is no limit; a process that is being ended has one, and a child that
+        is dying of a signal closes then what others wait for.
+        """
+        now = self.clock()
+        if dying:
+            linger = NEVER if self.linger is None else self.linger
+            return begun + min(linger, max(self.left() / 2, 0.0)) - now
+        if ending or self.grace is not None:
+            return max(self.patience(), begun + CLOSE - now)
+        return NEVER
 
     def limit(self) -> float | None:
         """Return when items and exit functions have to be over, None without a grace."""
@@ -99,6 +111,14 @@ class Limits:
         """Cancel it before a fork, for an armed one makes the child hang as it ends."""
         if self._deadline != NEVER and self._timer:
             self._timer.cancel_dump_traceback_later()
+
+    def fork(self, count: int) -> None:
+        """Note that so many threads more are forking, or fewer."""
+        self.forking += count
+        if count > 0:
+            self.disarm()
+        else:
+            self.arm()
 
     def close(self) -> None:
         """Give back the descriptor that the last resort has."""

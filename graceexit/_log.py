@@ -16,12 +16,14 @@ import os
 import sys
 
 from graceexit._latch import start_thread, within
-from graceexit._report import without_ours
+from graceexit._report import fields_of, sentence_of, subject_of, without_ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeAlias
+
+    from graceexit._items import Item, Outcome
 
     # Makes the text of a line; given True, it is to be careful and take nobody's code.
     Text: TypeAlias = Callable[[bool], str]
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # the levels of logging
 PLAINLY, CAREFULLY = False, True  # how a text is made
+LEVELS = {"done": DEBUG, "failed": ERROR}  # else WARNING
+NO_THREADS = (
+    "no thread can be started here: items had no timeout of their own, and pools were closed before"
+    " them"
+)
 
 
 class Log:
@@ -64,6 +71,19 @@ class Log:
             self._lines.append((level, make, error, whole))
             if self._speaking.acquire(blocking=False) and not start_thread(self._say_all):
                 self._speaking.release()  # flush() says it
+
+    def begins(self, item: "Item") -> None:
+        """Have it said, at DEBUG, that an item begins."""
+        self.post(DEBUG, lambda _: f"{subject_of(item.kind, item.name, item.where)} begins")
+
+    def ended(self, outcome: "Outcome", grace: float | None) -> None:
+        """Have it said how an item has ended."""
+        self.post(
+            LEVELS.get(outcome[1], WARNING),
+            lambda careful: sentence_of(outcome, grace, careful=careful),
+            outcome[4],
+            lambda: fields_of(outcome),
+        )
 
     def flush(self, timeout: float) -> None:
         """Wait *timeout* seconds at most for what was posted; then say the rest on stderr."""

@@ -4,44 +4,26 @@ What belongs to this process: its registry, what `install` has changed, and what
 All state of the package is one `Process`; how it ends is a module of its own (`_exit`), which is
 imported when something is registered. A forked child begins anew: a fork is `uninstall`, and then
 `install` if something is kept.
-
-The exit begins in `threading._shutdown`, which ours stands in front of: the interpreter and
-multiprocessing call it by that name as the main thread's code has ended, on every version, and
-before the hooks of `threading._register_atexit`. (Not done: to be one of these hooks. The newest
-runs first, so that a pool that was imported later would be closed before the exit begins; and what
-makes the main thread leave the join has to be caught outside of it, for from 3.15 on it is the end
-of a child of multiprocessing.) Where it is missing the exit function does it all.
 """
 
 import atexit
 import os
-import sys
-import threading
 
 from graceexit import _signals
-from graceexit._items import seconds
+from graceexit._join import Join
 from graceexit._latch import Latch, within
 from graceexit._registry import Registry
+from graceexit._settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import EllipsisType, FrameType
-    from typing import Any
 
-    from graceexit._account import Account
     from graceexit._executors import Executors
     from graceexit._exit import Exit
     from graceexit._hold import Hold
     from graceexit._report import Report
-
-RAISES = 100  # so often somebody's handler may raise as the exit begins
-LINGER = 5.0  # seconds that items wait for the rest of a program that is being ended
-
-NO_HANDLER = (
-    "no handler could be set, so that a signal would have run nothing: the first registration, or"
-    " install(), has to come on the main thread"
-)
 
 
 class Process:
@@ -59,17 +41,14 @@ class Process:
         self.registry = Registry()
         self.exiting = Latch()
         self.handlers = _signals.Handlers(self._on_signal, self._before_death)
-        self.grace: float | EllipsisType | None = ...  # as the environment says
-        self.linger: float | None = LINGER
-        self.report: str | EllipsisType | None = ...
+        self.settings = Settings()
+        self._join = Join(self._begin)
         self._holding: Hold | None = None  # once `hold` has been called
         self._executors: Executors | None = None
         self._installed = False
         self._handled = False  # handlers are set, or can never be
         self._pid = 0  # that of the first install; a fork is noticed by it
         self._hooked = False  # the hooks are in place; not all can be taken out again
-        self._real: Any = None  # what our `threading._shutdown` has replaced
-        self._has_left = False  # the main thread has left a join that would last for ever
         self._dropped = 0  # registrations of the parent, in a forked child
         self._forking = 0  # threads that are forking
         self.registry._attend = self.install
@@ -104,20 +83,11 @@ class Process:
             TypeError: An argument is of the wrong kind.
             ValueError: A number is out of range, or no handler can be set for a signal.
         """
-        # Refuse what makes no sense before anything is changed.
-        if grace is ... and (grace := self.grace) is ...:
-            grace = grace_of_environment()
-        grace = seconds(grace, "grace")
-        linger = seconds(self.linger if linger is ... else linger, "linger", zero=True)
-        if signals is ...:
-            signals = self.handlers.signals or _signals.DEFAULT
-        signals = _signals.checked(signals)
-        report = path_of(self.report if report is ... else report)
+        self.settings.change(grace, linger, signals, report)
         # An exception may come at any moment of what follows; then it is done again.
         if not self._hooked:  # the fork of a process that has only imported us goes unnoticed
             self._pid = os.getpid()
-        self.grace, self.linger, self.report = grace, linger, report
-        import_what_is_needed(with_grace=grace is not None, with_report=report is not None)
+        import_what_is_needed(self.settings)
         from graceexit._executors import Executors
 
         if self._executors is None:
@@ -128,26 +98,25 @@ class Process:
             atexit.register(self.at_exit)
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(
-                    before=self._before_fork,
-                    after_in_parent=self._after_fork_in_parent,
+                    before=lambda: self._fork(1),
+                    after_in_parent=lambda: self._fork(-1),
                     after_in_child=self._after_fork,
                 )
             self._hooked = True
-        if self._real is None and hasattr(threading, "_shutdown"):
-            self._real = getattr(threading, "_shutdown", None)
-            setattr(threading, "_shutdown", self._shutdown)  # noqa: B010  (checkers do not know it)
-        self._set_handlers(signals)
+        self._join.install()
+        self._set_handlers()
 
-    def _set_handlers(self, signals: "Iterable[int] | None" = None) -> None:
+    def _set_handlers(self) -> None:
         """Set the handlers, as soon as that is possible: on the main thread."""
-        self.registry._attend = self._set_handlers if self.exit is None else self.exit._start
-        if self.handlers.install(self.handlers.signals if signals is None else signals):
-            if self.grace is not None:
+        ending = self.exit
+        self.registry._attend = self._set_handlers if ending is None else ending.ender.start
+        if self.handlers.install(self.settings.signals):
+            if self.settings.grace is not None:
                 self.handlers.put_for_ctrl_c(self._on_ctrl_c)
             self._handled = True
         elif _signals.is_main_thread():
             self._handled = True  # they can never be set, as in a subinterpreter
-        if self._handled and self.exit is None:
+        if self._handled and ending is None:
             self.registry._attend = None
 
     def be_first(self) -> None:
@@ -166,17 +135,15 @@ class Process:
         if self._executors is not None:
             self._executors.release()  # Python has gone past what is held, if an item calls this
         self._begin_anew()
-        self.grace, self.linger, self.report = ..., LINGER, ...
-        if self._real is not None and getattr(threading, "_shutdown", None) == self._shutdown:
-            setattr(threading, "_shutdown", self._real)  # noqa: B010  (checkers do not know it)
-            self._real = None
+        self.settings = Settings()
+        self._join.uninstall()
 
     def _begin_anew(self) -> None:
         """Forget everything about an exit: a new process, or a new test."""
         self.handlers.uninstall()
         self._installed = self._handled = False
         if (ending := vars(self).pop("exit", None)) is not None:
-            ending.abandon()
+            ending.ender.abandon()
         if self._executors is not None:
             self._executors.forget()
         self._dropped = 0
@@ -203,8 +170,10 @@ class Process:
             from graceexit._hold import Hold
 
             holding = self._holding = Hold(self._leave)
-        if not holding.is_ready and _signals.is_main_thread():
-            self.install()
+        # Whoever has Python's own handler from before may set it again, as ipykernel does.
+        if (not holding.is_ready or _signals.has_pythons_ctrl_c()) and _signals.is_main_thread():
+            if not holding.is_ready:
+                self.install()
             self.handlers.put_for_ctrl_c(self._on_ctrl_c)
             holding.is_ready = True
         return holding
@@ -233,7 +202,7 @@ class Process:
         """
         self.exiting.set()
         self.registry._say().why = "in shutdown()"
-        account = None if self.exit is not None else self._account()
+        account = None if self.exit is not None else self.settings.account()
         if account is not None:
             account.note("begun")
         report = self.registry.run()
@@ -254,29 +223,12 @@ class Process:
             self._after_fork()  # a signal has come before the hook of the fork
         if self._installed and self.exit is None:
             from graceexit._exit import Exit
-            from graceexit._limits import Limits
 
-            limits = Limits(None if self.grace is ... else self.grace, self.linger)
-            limits.forking = self._forking
-            ending = Exit(
-                self.registry,
-                self.exiting,
-                self.handlers,
-                limits,
-                self._executors,  # type: ignore[arg-type]
-                self.be_first,
-                self._account(),
-            )
+            given = self.registry, self.exiting, self.handlers, self._executors
+            ending = Exit(*given, self.settings, self.be_first)  # type: ignore[arg-type]
+            ending.limits.forking = self._forking
             vars(self).setdefault("exit", ending)  # a handler may come between: one of two is kept
         return self.exit
-
-    def _account(self) -> "Account | None":
-        """Return what is to be reported, None for nothing."""
-        if not isinstance(self.report, str):
-            return None
-        from graceexit._account import Account
-
-        return Account(self.report)
 
     def _on_signal(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
         """Note a signal, and do what was done before; what killed ends the process instead."""
@@ -290,7 +242,7 @@ class Process:
         if ending is None:  # uninstalled, or a forked child that has registered nothing
             _signals.die(signum)
         else:
-            ending.end_by(signum, frame, held=self._is_held(signum))
+            ending.end_by(signum, frame, self._is_held)
         return None
 
     def _on_ctrl_c(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
@@ -307,33 +259,19 @@ class Process:
         if (ending := self.ending()) is not None:
             ending.run_before_death(signum)
 
-    def _shutdown(self) -> None:
-        """Begin the exit, on the main thread and before Python joins the other ones."""
-        from graceexit._exit import Leave, is_called_by_multiprocessing
+    def _begin(self) -> "Callable[[], None] | None":
+        """Begin the exit, on the main thread; return what goes on when Python has joined."""
+        dropped, self._dropped = self._dropped, 0
+        unhandled = self._installed and not self._handled and bool(self.registry)
+        if dropped or unhandled:
+            from graceexit._story import say_what_was_not_run
 
-        ending = None
-        for _ in range(RAISES):  # somebody's handler may raise, and other hooks must run
-            try:
-                self._say_dropped()
-                if (ending := self.ending()) is not None:
-                    self._say_unhandled()
-                    ending.hook()
-                break
-            except BaseException:  # noqa: S112
-                continue
-        try:
-            if self._has_left:  # from 3.15 on a second call would join again
-                raise Leave  # noqa: TRY301
-            if self._real is not None:
-                self._real()
-        except Leave:
-            self._has_left = True
-            # The interpreter has to hear of it, or 3.15 calls this for ever: a thread is left.
-            if not is_called_by_multiprocessing(sys._getframe()):
-                raise
-        finally:
-            if ending is not None:
-                ending.joined()
+            say_what_was_not_run(self.registry._say(), self.exiting.signum, dropped, unhandled)
+        ending = self.ending()
+        if ending is None:
+            return None
+        ending.hook()
+        return ending.joined
 
     def at_exit(self) -> None:
         """Complete the exit, on the main thread and after Python has joined the other ones."""
@@ -342,53 +280,22 @@ class Process:
 
     def _has_to_run(self) -> bool:
         """Return whether a child of multiprocessing has items to run as it ends."""
-        from graceexit._exit import in_child
+        from graceexit._cpython import in_child
 
         return self._installed and bool(self.registry) and in_child()
 
-    def _say_dropped(self) -> None:
-        """Say that items of the parent process have not been run in this one."""
-        dropped, self._dropped = self._dropped, 0
-        if dropped:
-            from graceexit._exit import in_child, why
-
-            log = self.registry._say()
-            log.why = why(self.exiting.signum)
-            log.post(
-                10 if in_child() else 30,
-                f"registrations of the parent process that were not run in this fork of it:"
-                f" {dropped}; register in the child, or register callbacks with"
-                " each_process=True",
-            )
-            log.flush(1.0)
-
-    def _say_unhandled(self) -> None:
-        """Say that no signal could have been handled."""
-        if not self._handled and self.registry:
-            from graceexit._exit import why
-
-            log = self.registry._say()
-            log.why = why(self.exiting.signum)
-            log.post(30, NO_HANDLER)
-
-    def _before_fork(self) -> None:
-        self._forking += 1
+    def _fork(self, count: int) -> None:
+        """Note that so many threads more are forking."""
+        self._forking += count
         if self.exit is not None:
-            self.exit.limits.forking += 1
-            self.exit.limits.disarm()
-
-    def _after_fork_in_parent(self) -> None:
-        self._forking -= 1
-        if self.exit is not None:
-            self.exit.limits.forking -= 1
-            self.exit.limits.arm()
+            self.exit.limits.fork(count)
 
     def _after_fork(self) -> None:
         """Begin anew in a forked child, with the callbacks that each process is to run."""
         if os.getpid() == self._pid:  # a handler has done it
             return
         self._forking = 0
-        was_installed, signals = self._installed, self.handlers.signals
+        was_installed = self._installed
         items = self.registry._items
         kept = [item for item in items if item.each_process]
         dropped = self._dropped + len(items) - len(kept)
@@ -398,12 +305,12 @@ class Process:
         self._begin_anew()
         self._dropped = dropped
         if kept and was_installed:
-            self.install(signals=signals)
+            self.install()
             self.registry._attend = self.install  # for code in C may set its handlers behind this
         self._pid = os.getpid()
 
 
-def import_what_is_needed(*, with_grace: bool, with_report: bool) -> None:
+def import_what_is_needed(settings: Settings) -> None:
     """Import what the exit needs now, so that nothing has to be found and read then."""
     import graceexit._exit
     import graceexit._limits
@@ -414,30 +321,12 @@ def import_what_is_needed(*, with_grace: bool, with_report: bool) -> None:
         import faulthandler  # noqa: F401
     except ImportError:  # pragma: no cover - a subinterpreter, which cannot be measured
         pass
-    if with_grace:
+    if settings.grace is not None:
         graceexit._limits.import_for_a_socket()
-    if with_report:
+    if settings.report is not None:
         import json  # noqa: F401
 
         import graceexit._account
-
-
-def path_of(report: "str | os.PathLike[str] | EllipsisType | None") -> str | None:
-    """Return where the report is to be written, None for nowhere; `...` asks the environment."""
-    if report is ...:
-        return os.environ.get("GRACEEXIT_REPORT") or None
-    if report is not None and not isinstance(report, (str, os.PathLike)):
-        raise TypeError(f"report must be a path, or None for no report; got {report!r}")
-    return None if report is None else os.fspath(report)
-
-
-def grace_of_environment() -> float | None:
-    """Return the grace that the variable GRACEEXIT_GRACE gives, None if it does not."""
-    text = os.environ.get("GRACEEXIT_GRACE", "").strip()
-    try:
-        return seconds(float(text), "GRACEEXIT_GRACE") if text else None
-    except ValueError:
-        raise ValueError(f"GRACEEXIT_GRACE must be seconds above zero; got {text!r}") from None
 
 
 own = Process()

@@ -16,7 +16,6 @@ from graceexit._items import NEVER, Item
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
     from typing import Any, TypeVar, overload
 
     from typing_extensions import Never, Self
@@ -284,7 +283,8 @@ class Registry:
             if (run := self._run) is None or run.is_over():
                 self._late.clear()
                 report = lambda outcome: self._tell(outcome, grace)  # noqa: E731
-                trace = self._trace if self._say().wants_debug() else None
+                log = self._say()
+                trace = log.begins if log.wants_debug() else None
                 run = self._run = Run(self._items, self._late, report, trace=trace)
             try:
                 run.go(before, deadline)
@@ -293,6 +293,8 @@ class Registry:
                 raise
             self._tired = run.is_tired()
             if run.inline and run.outcomes and not self._told:
+                from graceexit._log import NO_THREADS
+
                 self._told = True
                 self._say().post(30, NO_THREADS)
             if before == NEVER:
@@ -300,31 +302,10 @@ class Registry:
                 self._late.clear()
             return run.outcomes
 
-    def _in_progress(self) -> "list[Item]":
-        """Return the items that are being run at this moment."""
-        run = self._run
-        return [] if run is None else run.in_progress()
-
-    def _running(self, frame: "FrameType | None") -> list[str]:
-        """Return what is being run at this moment, and where it is, in *frame* if that is here."""
-        from graceexit._report import call_of, calls_to, stack_of, subject_of
-
-        run = self._run
-        running = []
-        for item in self._in_progress():
-            ident = (
-                run._helper
-                if run is not None and item.stop is None
-                else getattr(item.subject, "ident", None)
-            )
-            calls = calls_to(frame) if ident == _thread.get_ident() else stack_of(ident)
-            at = f" at {call_of(calls[-1])}" if calls else ""
-            running.append(subject_of(item.kind, item.name, item.where) + at)
-        return running
-
     def _known(self) -> "list[Item]":
         """Return the items that are waiting to be run, are being run, or were left behind."""
-        return [*self._items, *self._in_progress(), *self._left]
+        run = self._run
+        return [*self._items, *(run.in_progress() if run is not None else ()), *self._left]
 
     def _forget_ended(self) -> None:
         """Drop the threads that are over, so that a million of short-lived ones do not pile up."""
@@ -333,30 +314,16 @@ class Registry:
                 self._items.pop(item, None)
         self._sweep_at = 2 * len(self._items) + 64
 
-    def _trace(self, item: Item) -> None:
-        """Log, at DEBUG, that an item begins."""
-        from graceexit._report import subject_of
-
-        self._say().post(10, lambda _: f"{subject_of(item.kind, item.name, item.where)} begins")
-
     def _tell(self, outcome: "Outcome", grace: float | None) -> None:
         """Log how an item ended, and remember a thread that was left behind."""
-        from graceexit._report import fields_of, sentence_of
-
-        item, how, _, _, error, _, _ = outcome
+        item, how, *_ = outcome
         if how == "overran":
             self._left.append(item)
             # multiprocessing would wait for a process of its own.
             processes = sys.modules.get("multiprocessing.process")
             if item.stop is not None and processes is not None:
                 processes._children.discard(item.subject)
-        level = {"done": 10, "failed": 40}.get(how, 30)
-        self._say().post(
-            level,
-            lambda careful: sentence_of(outcome, grace, careful=careful),
-            error,
-            lambda: fields_of(outcome),
-        )
+        self._say().ended(outcome, grace)
 
     def _say(self) -> "Log":
         """Return what says lines."""
@@ -365,9 +332,3 @@ class Registry:
 
             self._log = Log()
         return self._log
-
-
-NO_THREADS = (
-    "no thread can be started here: items had no timeout of their own, and pools were closed before"
-    " them"
-)

@@ -130,7 +130,7 @@ class Rest:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.name = f"{count:,} items registered during the exit"
+        self.name = f"{count:,} item{'s' * (count > 1)} registered during the exit"
 
 
 def signal_name(signum: int) -> str:

@@ -1,7 +1,7 @@
 """
 Run items, each with its timeout.
 
-The *plan* is a generator: it says what is to be done next. A *helper* thread takes one action after
+The *plan* (`_plan`) says what is to be done next. A *helper* thread takes one action after
 the other from it, performs it and notes when it began. Whoever called `Run.go` watches, and sleeps
 until the action in progress is out of time: an action that ends in time costs a dictionary entry,
 not a thread or a wake-up. One that is out of time is left behind together with the helper it sits
@@ -12,8 +12,6 @@ Two things decide who did what, each one atomic operation on a dict: taking the 
 registry is the right to run it, taking the action out of `_running` is the right to say how it
 ended. So nothing is run or reported twice, and a helper that comes back late stops.
 
-What is registered during the run must not keep it from ending: see `Plan`.
-
 Where no thread can be started (a process limit; early Python 3.12 once the main thread has ended; a
 subinterpreter), the caller performs the actions itself, and only joins have a limit.
 """
@@ -21,14 +19,12 @@ subinterpreter), the caller performs the actions itself, and only joins have a l
 import _thread
 import sys
 import threading
-from functools import partial
-from heapq import heappop, heappush
-from itertools import count
 from time import monotonic, sleep
 from types import CoroutineType
 
-from graceexit._items import ENDED, NEVER, key_of
+from graceexit._items import ENDED, NEVER
 from graceexit._latch import LOOK, Bell, start_thread
+from graceexit._plan import TICK, Plan
 from graceexit._report import Rest, stack_of
 
 TYPE_CHECKING = False
@@ -38,171 +34,10 @@ if TYPE_CHECKING:
 
     from graceexit._items import Item, Outcome
 
-    # A callback to call. For a thread: itself; "stop" or "join"; what does it; when it began, None
-    # for now; timeout.
-    Step: TypeAlias = Item | tuple[Item, str, Callable[[], object], float | None, float | None]
     # item; verb; when it began; timeout
     Action: TypeAlias = tuple[Item, str, float, float | None]
 
-DAWDLE = 0.1  # seconds: a stop() that takes longer goes on by itself while the next is called
-TICK = 0.02  # seconds between two looks at threads that are to end
 SLACK = 0.05  # seconds that a join gets to come back by itself
-GENERATIONS = 1000  # items registered by items that items have registered, and so on
-LATE = 5.0  # seconds, after what was planned, for items that other threads register
-
-
-def rank(item: "Item") -> int:
-    """Return the place of *item* in the run: by order, and threads before callbacks."""
-    return 2 * item.order + (item.stop is None)
-
-
-class Plan:
-    """
-    What a run does next, and which items are in it.
-
-    Items come by rank, and among equals the one registered last first; so do those that an item
-    registers meanwhile, unless that item stands at the end of a very long line of such items. Those
-    that another thread registers come behind all of them, for some seconds.
-
-    Attributes:
-        before: The order at which the run pauses.
-        told: The threads that have been told to stop, and not ended: when, and what stop() raised.
-        generation: Of the item in progress: 0 if it was there when the run began.
-        rest: How many items were not run, for they kept coming.
-        hurried: When the process will be gone, if that is known.
-    """
-
-    def __init__(
-        self, items: "dict[Item, bool]", late: "dict[Item, int]", clock: "Callable[[], float]"
-    ) -> None:
-        self.before = NEVER
-        self.told: dict[Item, tuple[float, BaseException | None]] = {}
-        self.generation = 0
-        self.rest = 0
-        self.hurried: list[float] = []
-        self.settle: Callable[[Outcome], None] = lambda _: None
-        self._items = items
-        self._late = late
-        self._clock = clock
-        self._heap: list[tuple[bool, int, int, Item, int]] = []
-        self._numbers = count()
-        self._planned: list[Item] = []  # the next one last
-        self._calm = NEVER  # when the last of what was planned had been taken
-        self._keys: set[object] = set()  # of the subjects that have been run
-        self._counted = 0  # outcomes whose keys are in there
-
-    def is_due(self) -> bool:
-        """Return whether anything of an order below `before` waits to be run."""
-        return any(item.order < self.before for item in list(self._items)) or bool(self.told)
-
-    def is_last(self) -> bool:
-        """Return whether nothing comes behind what is in progress."""
-        return not (self._planned or self._heap or self._late)
-
-    def steps(self, outcomes: "list[Outcome]") -> "Iterator[Step]":
-        """Say what is to be done, one step after the other."""
-        items, late, heap, hurried = self._items, self._late, self._heap, self.hurried
-        yield from self._end_threads()  # which an interruption has left
-        self._planned = planned = [item for item in list(items) if item not in late]
-        # A stable sort: of equal ranks the one registered last is the next one.
-        planned.sort(key=rank, reverse=True)
-        before, self._calm = self.before, NEVER
-        while True:
-            if late:
-                self._take_in()
-            if planned and not heap:
-                item = planned.pop()
-                if item.order >= before:
-                    planned.append(item)
-                    return
-                generation = 0
-            elif (chosen := self._choose(planned)) is not None:
-                item, generation = chosen
-            else:
-                return
-            if not items.pop(item, False):  # it has been forgotten, or is run by another run
-                continue
-            self.generation = generation
-            # The quick way first: it was there when the run began, and there is time.
-            if (generation or hurried) and self._is_not_run(item, outcomes):
-                continue
-            if item.stop is None:
-                yield item
-            else:
-                yield from self._stage(item, planned)
-
-    def _stage(self, item: "Item", planned: "list[Item]") -> "Iterator[Step]":
-        """Have *item* and all other threads of its order told to stop, and then wait for them."""
-        yield item, "stop", item.tell, None, DAWDLE
-        while planned and rank(planned[-1]) == rank(item):
-            another = planned.pop()
-            if self._items.pop(another, False):
-                yield another, "stop", another.tell, None, DAWDLE
-        yield from self._end_threads()
-
-    def _end_threads(self) -> "Iterator[Step]":
-        """
-        Wait for the threads that were told to stop, until each has ended or is left behind.
-
-        The last one is joined. Of several the first is, for a moment, and then all are looked at,
-        so that each has a time of its own; no more than half of the time is spent looking.
-        """
-        told, clock = self.told, self._clock
-        pause = TICK
-        while told:
-            looked = clock()
-            wait = NEVER if len(told) == 1 else pause
-            for item, (begun, _) in list(told.items()):
-                if item in told:
-                    yield item, "join", partial(self.join, item, wait), begun, item.timeout
-                wait = 0.0
-            pause = max(TICK, clock() - looked - pause)
-
-    def join(self, item: "Item", wait: float) -> bool:
-        """Wait for a thread as long as it may take; return whether it is over. Given by `Run`."""
-        raise NotImplementedError
-
-    def _take_in(self) -> None:
-        """Note what has been registered since the last look."""
-        if self._planned or any(entry[4] > 0 for entry in self._heap):
-            self._calm = NEVER
-        elif self._calm == NEVER:
-            self._calm = self._clock()
-        tired = self._clock() > self._calm + LATE
-        for item in list(self._late):
-            generation = self._late.pop(item, 0)
-            if generation > GENERATIONS or (tired and generation < 0):
-                self.rest += bool(self._items.pop(item, False))
-            elif generation:
-                entry = generation < 0, rank(item), -next(self._numbers), item, generation
-                heappush(self._heap, entry)
-
-    def _choose(self, planned: "list[Item]") -> "tuple[Item, int] | None":
-        """Take the next one of the planned items and of those that came later."""
-        heap = self._heap
-        if heap and not (planned and (heap[0][0] or heap[0][1] > rank(planned[-1]))):
-            if heap[0][3].order < self.before:
-                *_, item, generation = heappop(heap)
-                return item, generation
-        elif planned and planned[-1].order < self.before:
-            return planned.pop(), 0
-        return None
-
-    def _is_not_run(self, item: "Item", outcomes: "list[Outcome]") -> bool:
-        """Return whether *item* is not to be run, and say so."""
-        now = self._clock()
-        limit = "grace" if any(now >= deadline for deadline in self.hurried) else None
-        if limit or (self.generation and self._has_run(item, outcomes)):
-            self.settle((item, "not run", now, 0.0, None, None, limit))
-            return True
-        return False
-
-    def _has_run(self, item: "Item", outcomes: "list[Outcome]") -> bool:
-        """Return whether the subject of *item* has been run already."""
-        for done, *_ in outcomes[self._counted :]:
-            self._keys.add(key_of(getattr(done, "subject", done)))
-        self._counted = len(outcomes)
-        return key_of(item.subject) in self._keys
 
 
 class Run:
@@ -217,6 +52,7 @@ class Run:
         outcomes: How each item ended, in that order.
         inline: No thread can be started.
         interrupted: An exception has taken a watcher away.
+        helper: The thread at work, None when there is nothing to do.
     """
 
     def __init__(
@@ -229,9 +65,7 @@ class Run:
         clock: "Callable[[], float]" = monotonic,
         start_thread: "Callable[[Callable[[], object]], bool]" = start_thread,
     ) -> None:
-        self.plan = Plan(items, late, clock)
-        self.plan.settle = self._settle
-        self.plan.join = self._join  # type: ignore[method-assign]
+        self.plan = Plan(items, late, clock, self._settle, self._join)
         self.outcomes: list[Outcome] = []
         self.inline = False
         self.interrupted = False
@@ -240,11 +74,10 @@ class Run:
         self._clock = clock
         self._start_thread = start_thread
         self._steps: Iterator[Any] = iter(())  # of the plan
-        self._hurry: tuple[float, float] | None = None  # since when, and when the process is gone
         self._running: dict[object, Action] = {}  # the action in progress, by `key`
         self._wake = 0.0  # when the watcher will look again
         self._bell = Bell()  # wakes the watcher earlier
-        self._helper: int | None = None  # the thread at work, None when there is nothing to do
+        self.helper: int | None = None
         self._vacant: list[bool] = []  # one entry, which the helper that is hired takes
         self._inside: set[int] = set()  # every helper that has not ended, those left behind too
 
@@ -259,11 +92,11 @@ class Run:
         """
         self.plan.before = before
         self.hurry(deadline)
-        if not self._helper:
+        if not self.helper:
             self._steps = self.plan.steps(self.outcomes)
-            if self._helper == 0 or self.plan.is_due():
+            if self.helper == 0 or self.plan.is_due():
                 self._hire()
-        while self._helper is not None:
+        while self.helper is not None:
             self._watch()
         if self.plan.rest and before == NEVER:
             rest = Rest(self.plan.rest)
@@ -271,9 +104,9 @@ class Run:
 
     def hurry(self, deadline: float | None) -> None:
         """Note that the process will be gone at *deadline*."""
-        if deadline is not None and (self._hurry is None or self._hurry[1] != deadline):
-            self._hurry = self._clock(), deadline
-            self.plan.hurried[:] = [deadline]
+        hurried = self.plan.hurried
+        if deadline is not None and not (hurried and hurried[0][1] == deadline):
+            hurried[:] = [(self._clock(), deadline)]
             self._bell.ring()
 
     def is_tired(self) -> bool:
@@ -282,7 +115,7 @@ class Run:
 
     def is_over(self) -> bool:
         """Return whether it was interrupted, and its helper has done the rest by itself."""
-        return self.interrupted and self._helper is None
+        return self.interrupted and self.helper is None
 
     def is_inside(self, ident: int) -> bool:
         """Return whether the thread *ident* is performing one of the actions."""
@@ -296,9 +129,9 @@ class Run:
     def _hire(self) -> None:
         """Start a helper, or do its work here where no thread can be started."""
         # An exception may come before the thread has been started; then another one is.
-        if self._helper is None:
+        if self.helper is None:
             self._vacant = [True]
-            self._helper = 0  # until the thread says which one it is
+            self.helper = 0  # until the thread says which one it is
         self.inline = not self._start_thread(self._help)
         if self.inline:
             self._help()
@@ -309,14 +142,14 @@ class Run:
         # The helper rings when it begins an action that ends before `_wake`. One that it began
         # before this line is noticed by looking a second time.
         self._wake = end = NEVER if action is None else self._end(action)
-        if self._helper is None or self._current()[1] is not action:
+        if self.helper is None or self._current()[1] is not action:
             return  # pragma: no cover - an instant
         left = end - self._clock()
         if left > 0:
             self._bell.wait(min(left, LOOK))
         # It may end at this very instant.
         elif action and self._running.pop(key, None) is action:  # pragma: no branch
-            helper, self._helper = self._helper, None
+            helper, self.helper = self.helper, None
             item, verb, _, _ = action
             if verb != "stop":  # a stop() that takes long is no overrun: its thread may yet end
                 self._overrun(action, helper)
@@ -334,8 +167,7 @@ class Run:
         """Return the time at which an action is left behind."""
         item, verb, begun, timeout = action
         end = NEVER if timeout is None else begun + timeout
-        if self._hurry is not None:
-            since, deadline = self._hurry
+        for since, deadline in self.plan.hurried:
             alone = not self.plan.told or (len(self.plan.told) == 1 and item in self.plan.told)
             share = 1 if alone and verb != "stop" and self.plan.is_last() else 2
             begun = max(begun, since)
@@ -361,7 +193,7 @@ class Run:
             self._vacant.pop()
         except IndexError:  # somebody has taken it
             return
-        self._helper = ident = _thread.get_ident()
+        self.helper = ident = _thread.get_ident()
         self._inside.add(ident)
         at_work = True
         try:
@@ -370,7 +202,7 @@ class Run:
             self._inside.discard(ident)
             # Or an error in the work itself, or a forked child: nobody else is going to say so.
             if at_work or self.inline:
-                self._helper = None
+                self.helper = None
                 self._bell.ring()
 
     def _work(self) -> bool:  # noqa: C901, PLR0912  (a call for each part takes half as long)

@@ -48,10 +48,7 @@ if TYPE_CHECKING:
 
 
 SIGURG = getattr(signal, "SIGURG", None)
-DEFAULT = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)
-)
-UNCATCHABLE = {getattr(signal, name, None) for name in ("SIGKILL", "SIGSTOP")}
+quick_getsignal: "Any" = sys.modules["_signal"].getsignal  # that of `signal` takes a hundred times
 OF_LOOPS = ("asyncio.", "trio.")  # modules of handlers of SIGINT that have to be where they are
 
 
@@ -134,10 +131,16 @@ class Handlers:
 
     def put_for_ctrl_c(self, act: "Act") -> None:
         """Have *act* called for Ctrl-C in front of Python's own handler, if that is there."""
-        if getsignal(SIGINT) is real_int_handler and signal.default_int_handler is real_int_handler:
-            self.put(SIGINT, act)
-            if isinstance(layer := getsignal(SIGINT), Layer):
-                signal.default_int_handler = layer  # type: ignore[assignment]
+        if not has_pythons_ctrl_c():
+            return
+        layer: Any = signal.default_int_handler
+        if isinstance(layer, Layer):  # somebody has kept Python's and put it back
+            set_handler(SIGINT, layer)
+            return
+        self.put(SIGINT, act)
+        layer = getsignal(SIGINT)
+        if isinstance(layer, Layer):
+            signal.default_int_handler = layer  # type: ignore[assignment]
 
     def take_over(self, interrupt: "Act", leave: "Act") -> int:
         """
@@ -187,6 +190,11 @@ def is_in_front(signum: int, layer: Layer) -> bool:
     return current is layer
 
 
+def has_pythons_ctrl_c() -> bool:
+    """Return whether Ctrl-C raises KeyboardInterrupt."""
+    return bool(quick_getsignal(SIGINT) is real_int_handler)
+
+
 def is_to_be_noticed(handler: "Any") -> bool:
     """Return whether *handler*, of SIGINT, is the program's own, or none."""
     if handler is real_int_handler or isinstance(handler, Layer):
@@ -228,24 +236,13 @@ def interrupt_main(signum: int | None) -> bool:
     if signum is None or ident is None or not hasattr(signal, "pthread_kill"):
         return False
     try:
-        signal.pthread_kill(ident, signum)
+        if ident in sys._current_frames():
+            signal.pthread_kill(ident, signum)
+        else:  # gevent's is a greenlet, and what the number of one does in C is anybody's guess
+            os.kill(os.getpid(), signum)
     except ProcessLookupError:  # in a child that a thread has forked at this moment
         return False
     return True
-
-
-def checked(signals: "Iterable[int]") -> tuple[int, ...]:
-    """Return *signals* as a tuple if each can have a handler."""
-    rule = "signals must be signal numbers such as (signal.SIGTERM, signal.SIGINT)"
-    if isinstance(signals, str) or not hasattr(signals, "__iter__"):
-        raise TypeError(f"{rule}; got {signals!r}")
-    signals = tuple(signals)
-    for signum in signals:
-        if isinstance(signum, bool) or not isinstance(signum, int):
-            raise TypeError(f"{rule}; got {signum!r}")
-        if signum not in signal.valid_signals() or signum in UNCATCHABLE:
-            raise ValueError(f"{rule}; no handler can be set for {signum!r}")
-    return signals
 
 
 def die(

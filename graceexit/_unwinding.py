@@ -21,6 +21,9 @@ handler of a signal that another thread sends. Where it is swallowed otherwise, 
 import sys
 from time import monotonic, sleep
 
+from graceexit._cpython import is_under_way, main_task, stack
+from graceexit._items import NEVER
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,15 +33,8 @@ if TYPE_CHECKING:
 TURN = 1.0  # seconds for a loop to turn
 AGAIN = 0.001  # seconds after which an exception that was ignored is raised again
 
-# Frames, by module and name, that have the main task, and what it is called there.
-TASKS = {
-    ("asyncio.runners", "run"): "task",
-    ("anyio._backends._asyncio", "run"): "task",
-    ("asyncio.base_events", "run_until_complete"): "future",
-}
-CLOSING = {("asyncio.runners", "close"), ("asyncio.runners", "_cancel_all_tasks")}
-# The worker loop of an executor, and what it calls first with the exception of a job.
-WORKER, SENDS = "_process_worker", "_ExceptionWithTraceback"
+# The worker loops of executors and pools, and what they call first with the exception of a job.
+WORKERS = {"_process_worker": "_ExceptionWithTraceback", "worker": "ExceptionWithTraceback"}
 
 
 class Unwinding:
@@ -68,8 +64,9 @@ class Unwinding:
         """Unwind, in the handler of *signum*; *interrupt* is the handler of SIGINT."""
         self._exception = SystemExit, (128 + signum,)
         for one in stack(frame):
-            if one.f_code.co_name == WORKER and SENDS in one.f_globals:
-                one.f_globals[SENDS] = self.park  # this process is about to be gone
+            sends = WORKERS.get(one.f_code.co_name)
+            if sends in one.f_globals:
+                one.f_globals[sends] = self.park  # this process is about to be gone
         if is_under_way():
             return
         task = main_task(frame)
@@ -107,9 +104,9 @@ class Unwinding:
             except BaseException:  # noqa: S110
                 pass  # somebody's handler
 
-    def due(self) -> float | None:
-        """Return the seconds after which it is to be raised again, None for not at all."""
-        return self._at - monotonic() if self._at else None
+    def due(self) -> float:
+        """Return the seconds after which it is to be raised again."""
+        return self._at - monotonic() if self._at else NEVER
 
     def again(self) -> None:
         """Raise it again, if that is due: in a handler, on the main thread."""
@@ -157,43 +154,3 @@ class Unwinding:
             self._ring()
         else:
             self._hook(unraisable)
-
-
-def stack(frame: "FrameType | None") -> "list[FrameType]":
-    """Return *frame* and its callers."""
-    frames = []
-    while frame is not None:
-        frames.append(frame)
-        frame = frame.f_back
-    return frames
-
-
-def main_task(frame: "FrameType | None") -> "Any":
-    """Return the task that asyncio runs on the main thread until it ends, None without one."""
-    for one in stack(frame):
-        where = str(one.f_globals.get("__name__")), one.f_code.co_name
-        if where in CLOSING:
-            return None
-        if where in TASKS:
-            task = one.f_locals.get(TASKS[where])
-            return None if task is None or task.done() else task
-    return None
-
-
-def is_under_way() -> bool:
-    """Return whether the main thread, whose handler calls this, is unwinding already."""
-    error = sys.exc_info()[1]
-    while error is not None:
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            return True
-        error = error.__context__
-    return False
-
-
-def is_interrupted(ident: int | None) -> bool:
-    """Return whether the thread *ident* is handling a KeyboardInterrupt."""
-    error: Any = sys._current_exceptions().get(ident or 0)
-    error = error[1] if isinstance(error, tuple) else error  # up to 3.11
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__context__
-    return error is not None

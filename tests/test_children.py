@@ -161,7 +161,7 @@ def work(closed, over):
     import graceexit
 
     def wait():
-        while not (own.exit and own.exit._over.is_set()):
+        while not (own.exit and own.exit.ender.over.is_set()):
             time.sleep(0.01)
         closed.set()
         over.wait()

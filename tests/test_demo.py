@@ -55,8 +55,8 @@ def test_the_demo_says_what_happens_how_long_it_takes_and_what_it_means(program)
     assert (lines, status) == (
         [
             (
-                "Granian takes messages from 8 clients and sends them to Kafka on a thread. Under this"
-                " load it gets"
+                "Granian takes messages from 8 clients and sends them to Kafka on a thread."
+                " Under this load it gets"
             ),
             "SIGTERM, 5 times for each way to end the thread:",
             "  (a) a thread, registered with graceexit",
@@ -66,8 +66,9 @@ def test_the_demo_says_what_happens_how_long_it_takes_and_what_it_means(program)
             "",
             (
                 "What it means: (a) lost nothing, and every process ended by itself;"
-                " (b) lost 3 messages that it had accepted; (c) lost nothing, but that is no success:"
-                " 15 of its 15 processes were still there 10 s after SIGTERM, and had to be killed."
+                " (b) lost 3 messages that it had accepted;"
+                " (c) lost nothing, but that is no success: 15 of its 15 processes were"
+                " still there 10 s after SIGTERM, and had to be killed."
             ),
         ],
         0,

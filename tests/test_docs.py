@@ -3,8 +3,8 @@ The pages say what is true: their programs run, their links lead somewhere, thei
 
 Each Python block of a page is a whole program. The text block after it, if one follows at once or
 after a sentence, is its output; one that begins with "serving" is sent SIGTERM there, and has to
-die of it. A block that begins with `# test_NAME.py` is given to pytest. docs/rehearsal.md has a
-test of its own.
+die of it. A last line "status N" says how it ends, as a shell does. A block that begins with
+`# test_NAME.py` is given to pytest. docs/rehearsal.md has a test of its own.
 """
 
 from __future__ import annotations
@@ -74,14 +74,23 @@ def test_a_program_prints_what_the_page_says(program, tmp_path, page, source, ou
     running = program(sys.executable, *how, path.name if is_test else path, cwd=tmp_path)
     expected = (output or "").splitlines()
     is_served = expected[:1] == ["serving"]
+    ends = -signal.SIGTERM if is_served else 0
+    if expected and (said := re.fullmatch(r"status (\d+)", expected[-1])):
+        ends = status_of(int(said[1]))
+        del expected[-1]
     if is_served:
         running.wait_for("serving")
         running.send(signal.SIGTERM)
     _, status = running.finish()
-    assert status == (-signal.SIGTERM if is_served else 0), "\n".join(running.lines)
+    assert status == ends, "\n".join(running.lines)
     if not is_test:
         printed = [line for line in running.lines if not INLINE.fullmatch(line)]
         assert [shown(line, tmp_path) for line in printed] == expected
+
+
+def status_of(shown):
+    """Return the return code of what a shell shows as a status."""
+    return 128 - shown if shown > 128 else shown
 
 
 def shown(line, folder):

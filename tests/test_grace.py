@@ -473,9 +473,9 @@ def test_a_server_that_drains_longer_than_half_of_it_has_its_items_run_before(
         """
         import signal, sys, threading, time
         import graceexit
-        from graceexit import _exit
+        from graceexit import _ender
 
-        _exit.TO_LEAVE = 0.1  # which is for a main thread that has ended
+        _ender.TO_LEAVE = 0.1  # which is for a main thread that has ended
         term, closed = threading.Event(), threading.Event()
         signal.signal(signal.SIGTERM, lambda signum, frame: term.set())
         graceexit.install(grace=int(sys.argv[1]))

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -130,9 +131,14 @@ def test_a_checkpoint_is_whole_and_all_ranks_stop_at_its_step(
 
 def to_the_second(training):
     """Return how to send a signal to the second rank, which was spawned by the first."""
+    ranks = []
 
     def send(signum):
-        (second,) = [pid for pid, command in training.members().items() if "spawn_main" in command]
-        os.kill(second, signum)
+        if not ranks:
+            members = training.members().items()
+            ranks.extend(pid for pid, command in members if "spawn_main" in command)
+        (second,) = ranks
+        with suppress(ProcessLookupError):  # the first signal may have ended it
+            os.kill(second, signum)
 
     return send

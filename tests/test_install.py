@@ -223,10 +223,10 @@ def test_each_install_applies_what_it_is_given_and_keeps_the_rest(script):
         for arguments in ({}, {"grace": 7}, {"linger": 3}, {"signals": [signal.SIGHUP]}, {},
                           {"grace": None}):
             graceexit.install(**arguments)
-            print(own.grace, own.linger, *map(int, own.handlers.signals))
+            print(own.settings.grace, own.settings.linger, *map(int, own.handlers.signals))
         graceexit.uninstall()
         graceexit.install()
-        print(own.grace, own.linger, *map(int, own.handlers.signals))
+        print(own.settings.grace, own.settings.linger, *map(int, own.handlers.signals))
         """,
         env={"GRACEEXIT_GRACE": " 60 "},
     ).finish()
@@ -427,7 +427,7 @@ def test_a_signal_that_comes_as_its_exit_is_made_begins_the_one_that_is_kept():
             of_the_handler.append(None)
             of_the_handler[0] = process.ending()
 
-    process._account = account
+    process.settings.account = account
     assert process.ending() is of_the_handler[0]
 
 
@@ -455,7 +455,7 @@ def test_install_refuses_what_makes_no_sense_before_it_changes_anything(argument
     with pytest.raises(error, match=re.escape(message)):
         graceexit.install(**{"grace": 60, **arguments})
     assert _process.own.ending() is None
-    assert _process.own.grace is ...
+    assert _process.own.settings.grace is ...
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-3", "nan"])
@@ -582,3 +582,29 @@ def test_a_subinterpreter_runs_its_items_at_its_end(script, grace):
     expected = ["closed", "destroyed", "closed outside"]
     assert without(lines, INLINE) == expected
     assert (len(lines) - len(expected), status) == (1 + NO_THREADS_AT_THE_END, 0)
+
+
+def test_an_interrupted_install_is_completed_by_the_next(script):
+    """An exception may come between any two lines of it, such as that of a Ctrl-C."""
+    lines, status = script("""
+        import sys, threading
+        import graceexit
+
+        def trace(frame, event, arg):
+            if threading._shutdown is real and graceexit._process.own._join._real is not None:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+            return trace
+
+        real = threading._shutdown
+        stop = threading.Event()
+        thread = threading.Thread(target=lambda: (stop.wait(), print("stopped")))
+        thread.start()
+        sys.settrace(trace)
+        try:
+            graceexit.register(thread, stop=stop)
+        except KeyboardInterrupt:
+            print("interrupted")
+        graceexit.on_exit(lambda: print("closed"))
+    """).finish()
+    assert (steps(lines), status) == (["interrupted", "stopped", "closed"], 0)

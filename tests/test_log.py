@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from textwrap import dedent, indent
 
 import pytest
 from harness import needs_threads_at_the_end
@@ -95,6 +96,71 @@ def test_a_record_has_fields_and_the_exception(script):
     ]
     assert re.search(r"script\.py:\d+$", failed["where"])
     assert overran["seconds"] >= 0.5
+
+
+# As the documentation of each says: how it takes what is logged by others.
+OTHERS = {
+    "python-json-logger": """
+        from pythonjsonlogger.json import JsonFormatter
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(JsonFormatter("{levelname}{message}", style="{"))
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
+    """,
+    "structlog": """
+        import structlog
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        ))
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
+    """,
+    "loguru": """
+        import inspect
+        from loguru import logger
+
+        class Intercept(logging.Handler):
+            def emit(self, record):
+                level = logger.level(record.levelname).name
+                frame, depth = inspect.currentframe(), 0
+                while frame and (depth == 0 or frame.f_code.co_filename == logging.__file__):
+                    frame, depth = frame.f_back, depth + 1
+                fields = {"item": getattr(record, "item", None)}
+                bound = logger.bind(**fields).opt(depth=depth, exception=record.exc_info)
+                bound.log(level, record.getMessage())
+
+        logger.remove()
+        logger.add(sys.stdout, serialize=True)
+        logging.basicConfig(level=logging.INFO, handlers=[Intercept()])
+    """,
+}
+
+
+@needs_an_ender
+@pytest.mark.parametrize("log", OTHERS)
+def test_what_others_make_of_a_line_has_its_level_its_item_and_the_error(script, log):
+    """Each of them is given the whole record, with its fields and the exception."""
+    _, lines = ended(script, indent(dedent(OTHERS[log]), "    ").strip())
+    failed = [line for line in lines if line.startswith("{") and "could not be closed" in line]
+    assert len(failed) == 1
+    told = json.loads(failed[0])
+    if log == "loguru":
+        record = told["record"]
+        level, item = record["level"]["name"], record["extra"]["item"]
+        text, error = record["message"], told["text"]
+    elif log == "structlog":
+        level, item, text, error = told["level"], told["item"], told["event"], told["exception"]
+    else:
+        level, item = told["levelname"], told["item"]
+        text, error = told["message"], told["exc_info"]
+    assert (level.upper(), item) == ("ERROR", "close_pool")
+    assert re.match(ON_SIGTERM + "callback 'close_pool' .* failed: OSError: the pool", text)
+    assert "OSError: the pool could not be closed" in error
+    assert "script.py" in error
 
 
 @needs_an_ender

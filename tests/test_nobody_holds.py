@@ -10,7 +10,7 @@ from functools import partial
 from textwrap import dedent, indent
 
 import pytest
-from harness import WITHOUT_GIL, needs_threads_at_the_end
+from harness import INLINE, WITHOUT_GIL, needs_threads_at_the_end, without
 from wording import assert_one_says, own, steps
 
 from graceexit import Registry
@@ -320,8 +320,8 @@ def test_two_copies_of_the_package_do_not_wait_for_each_other(ended, how):
         + REST,
         how,
     )
-    assert steps(lines)[:1] == ["worked"]
-    assert (sorted(steps(lines)), status) == (["one closed", "two closed", "worked"], STATUS[how])
+    assert own(lines)[:1] == ["worked"]
+    assert (sorted(own(lines)), status) == (["one closed", "two closed", "worked"], STATUS[how])
 
 
 @needs("eventlet")
@@ -368,6 +368,26 @@ def test_a_greenlet_is_a_thread(script):
         graceexit.on_exit(lambda: print("closed"))
     """).finish()
     assert (steps(lines), status) == (["drained", "closed"], 0)
+
+
+@needs("gevent")
+def test_the_number_of_a_greenlet_is_taken_for_no_thread(script):
+    """To C it is an address, where a lock may be found that is never given back."""
+    lines, status = script("""
+        from gevent import monkey
+        monkey.patch_all()
+        import signal, sys, threading, time
+        import graceexit
+
+        def kill(ident, signum):
+            print("no thread" if ident not in sys._current_frames() else "a thread")
+
+        signal.pthread_kill = kill
+        thread = threading.Thread(target=lambda: (time.sleep(2), print("worked")))
+        thread.start()
+        graceexit.on_exit(lambda: print("closed"))
+    """).finish()
+    assert (steps(lines), status) == (["worked", "closed"], 0)
 
 
 STUBBORN = {
@@ -565,3 +585,71 @@ def test_a_report_into_a_pipe_that_nobody_reads_holds_nothing_up(ended, tmp_path
         env={"GRACEEXIT_REPORT": str(tmp_path / "report")},
     )
     assert (own(lines), status) == (["closed"], -SIGTERM)
+
+
+PROXY = """
+import atexit, signal, sys, threading
+import graceexit
+
+class Proxy:
+    def refuse(self, *_):
+        if bound:
+            raise AttributeError
+        raise RuntimeError("outside of its context")
+
+    __getattr__ = __eq__ = refuse
+    __hash__ = None
+
+    def __call__(self):
+        print("called")
+
+bound = True
+if sys.argv[1] == "exit function before":
+    atexit.register(Proxy())
+stop = threading.Event()
+thread = threading.Thread(target=lambda: (stop.wait(), print("stopped")))
+thread.start()
+graceexit.register(thread, stop=stop)
+if sys.argv[1] == "item":
+    graceexit.on_exit(Proxy())
+if sys.argv[1] == "exit function after":
+    atexit.register(Proxy())
+bound = False
+if sys.argv[2] == "signal":
+    signal.raise_signal(signal.SIGTERM)
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(("ends", "status"), [("end", 3), ("signal", -SIGTERM)])
+@pytest.mark.parametrize("what", ["item", "exit function before", "exit function after"])
+def test_what_cannot_be_looked_at_or_compared_does_not_hold_up_the_exit(script, what, ends, status):
+    """A proxy outside of its context raises whatever it is asked; to call it is another matter."""
+    lines, got = script(PROXY, what, ends).finish()
+    assert (steps(lines), got) == (["stopped", "called"], status)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_an_exit_function_that_cannot_be_compared_does_not_spoil_a_fork(script):
+    """The child begins anew, with the callback that each process runs."""
+    lines, status = script("""
+        import atexit, os, sys
+        import graceexit
+
+        class Incomparable:
+            def __eq__(self, other):
+                raise RuntimeError("compare me not")
+
+            def __call__(self):
+                print("exit function", flush=True)
+
+        graceexit.on_exit(lambda: print("each", flush=True), each_process=True)
+        atexit.register(Incomparable())
+        child = os.fork()
+        if child:
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        else:
+            sys.exit(3)
+    """).finish()
+    ours = without(lines, INLINE)  # where that is said, both say it
+    assert (ours, status) == (["each", "exit function", "3", "each", "exit function"], 0)

@@ -32,6 +32,18 @@ def test_the_wheel_holds_the_package_and_nothing_else(pytestconfig):
     assert Path(graceexit.__file__).parent.parent.name == "site-packages"
 
 
+def test_no_module_imports_one_that_stands_above_it():
+    """Types included: a module is given what it needs of those."""
+    imports = re.compile(r"(?m)^ *(?:from|import) graceexit(?:\.| import )(_[a-z]+)")
+    paths = Path(graceexit.__file__).parent.glob("_*.py")
+    known = {path.stem: set(imports.findall(path.read_text(encoding="utf-8"))) for path in paths}
+    for name in ("__init__", "__main__"):
+        del known[name]
+    while free := {name for name, others in known.items() if not others & known.keys()}:
+        known = {name: others for name, others in known.items() if name not in free}
+    assert not known
+
+
 def test_the_page_of_the_index_has_only_links_that_lead_somewhere_there():
     """Beside it there is no file of the project, so links and pictures have whole addresses."""
     text = metadata("graceexit").get_payload()

@@ -23,8 +23,9 @@ import pytest
 
 import graceexit
 from graceexit import Registry
-from graceexit._latch import Bell
-from graceexit._runner import GENERATIONS, SLACK, Plan, Run
+from graceexit._latch import Bell, start_thread
+from graceexit._plan import GENERATIONS, Plan
+from graceexit._runner import SLACK, Run
 
 
 @pytest.fixture
@@ -441,6 +442,9 @@ def test_threads_that_go_on_are_looked_at_seldom():
     assert len(looks) < 2000
 
 
+@pytest.mark.skipif(
+    not hasattr(threading, "_shutdown_locks_lock"), reason="from 3.13 on is_alive() takes no lock"
+)
 def test_no_lock_of_threading_is_taken_by_a_registration(registry):
     """A finalizer may register in the middle of `Thread.start`, which holds this one."""
     for _ in range(64):  # as many as are waiting when it first looks for those that have ended
@@ -506,6 +510,26 @@ def test_a_thread_that_is_forgotten_during_a_run_is_not_told_to_stop(registry):
     registry.register(lambda: registry.unregister(first))
     assert registry.run().ok
     assert told == ["second"]
+
+
+def test_a_helper_that_could_not_be_hired_is_hired_by_the_next_watcher(registry):
+    """A handler may raise as the one that follows what has overrun is about to be started."""
+    hired = []
+
+    def start(helper):
+        hired.append(helper)
+        if len(hired) == 2:
+            raise KeyboardInterrupt
+        return start_thread(helper)
+
+    go_on = threading.Event()
+    registry.register(go_on.wait, timeout=0.01)
+    run = a_run(registry, start_thread=start)
+    with pytest.raises(KeyboardInterrupt):
+        run.go()
+    run.go()
+    go_on.set()
+    assert [(how, len(hired)) for _, how, *_ in run.outcomes] == [("overran", 3)]
 
 
 def test_a_helper_that_comes_back_late_does_nothing_more(registry):
@@ -702,7 +726,7 @@ def test_items_that_register_items_without_an_end_do_not_keep_the_run_from_endin
     *ran, rest = outcomes(report)
     assert {outcome for _, outcome in ran} == {"done"}
     assert ran[-1] == ("nothing", "done")
-    assert (len(registry), rest) == (0, ("1 items registered during the exit", "not run"))
+    assert (len(registry), rest) == (0, ("1 item registered during the exit", "not run"))
     assert ", 1 not run in " in report.summary
 
 
@@ -737,7 +761,7 @@ def test_a_thread_that_registers_without_an_end_does_not_keep_the_run_from_endin
     registry, monkeypatch
 ):
     """Its items are run for some time after the last one that was planned, and then no more."""
-    monkeypatch.setattr("graceexit._runner.LATE", 0.1)
+    monkeypatch.setattr("graceexit._plan.LATE", 0.1)
     over, calls = threading.Event(), []
 
     def keep_registering():

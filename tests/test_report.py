@@ -19,7 +19,7 @@ import graceexit
 from graceexit import Registry
 from graceexit._latch import start_thread, within
 from graceexit._log import Log, is_taken, write
-from graceexit._report import Report, signal_name
+from graceexit._report import Report, signal_name, stack_of
 
 
 @pytest.fixture
@@ -454,3 +454,9 @@ def test_nobody_waits_longer_than_he_said():
     assert time.monotonic() - begun >= 0.1
     over.set()
     assert within(60, lambda: None)
+
+
+def test_a_stack_that_is_not_known_is_none():
+    """The thread has ended, or there never was one."""
+    assert stack_of(None) is None
+    assert stack_of(12345) is None

@@ -46,7 +46,7 @@ def test_the_ender_is_told_what_it_waits_for(script, ends):
             time.sleep(60)
 
         graceexit.install(linger=0.2 if sys.argv[1] == "end" else 3600)
-        graceexit._exit.LOOK = 3600
+        graceexit._ender.LOOK = 3600
         graceexit.on_exit(lambda: print("closed"))
         if sys.argv[1] == "end":
             threading.Thread(target=other).start()

@@ -5,9 +5,9 @@ import threading
 import time
 
 import graceexit
-from graceexit import _exit
+from graceexit import _ender, _exit
 
-_exit.PATIENCE = 0.7  # longer than two presses of Ctrl-C count as one
+_ender.PATIENCE = 0.7  # longer than two presses of Ctrl-C count as one
 what, linger, *same = sys.argv[1:]
 if same:
     _exit.SAME_PRESS = 60

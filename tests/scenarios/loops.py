@@ -24,7 +24,9 @@ async def send(queue, sleep):
 
 
 def block():
-    time.sleep(0.01)
+    print("ready")
+    while True:
+        time.sleep(0.01)
 
 
 def may_go():
@@ -50,11 +52,11 @@ async def main():
         queue.put_nowait(message)
     try:
         # Not by a step of this task, for the exit would be raised there and not in the loop.
+        if then == "blocks":
+            block()
         asyncio.get_running_loop().call_soon(print, "ready")
         while True:
             await asyncio.sleep(0.01)
-            while then == "blocks":
-                block()
     finally:
         if then != "blocks":
             await queue.join()
@@ -95,6 +97,10 @@ def run():
         import uvloop
 
         uvloop.run(main())
+    elif runs == "uvloop's run_until_complete":
+        import uvloop
+
+        uvloop.new_event_loop().run_until_complete(main())
     elif runs == "anyio":
         import anyio
 

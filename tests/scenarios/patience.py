@@ -5,10 +5,10 @@ import threading
 import time
 
 import graceexit
-from graceexit import _exit
+from graceexit import _ender
 
-_exit.PATIENCE = 0.2
-_exit.LOOK = 0.05  # it would have the time to say it again
+_ender.PATIENCE = 0.2
+_ender.LOOK = 0.05  # it would have the time to say it again
 complained = threading.Event()
 
 

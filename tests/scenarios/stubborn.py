@@ -26,7 +26,7 @@ def stuck():
 atexit.register(say_and_wait if what == "exit function" else print, "exit function")
 graceexit.install(linger=0.2 if what in ("swallow", "thread") else 3600)
 if what == "exit function":
-    graceexit._exit.EXIT_FUNCTIONS = 3600
+    graceexit._ender.EXIT_FUNCTIONS = 3600
 if what == "stuck":
     thread = threading.Thread(target=stuck, name="stuck")
     thread.start()

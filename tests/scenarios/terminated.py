@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +10,7 @@ import graceexit
 
 
 def job():
-    print("ready")
+    begun.set()
     time.sleep(9)
     print("the job is done")
 
@@ -21,6 +22,10 @@ def handler(*_):
 
 signal.signal(signal.SIGTERM, handler)
 graceexit.on_exit(lambda: print("closed"))
-ThreadPoolExecutor().submit(job)
+begun = threading.Event()
+pool = ThreadPoolExecutor()
+pool.submit(job)
+begun.wait()
+print("ready")  # in the middle of `submit` a worker might get lost
 while True:
     time.sleep(0.01)

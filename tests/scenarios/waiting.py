@@ -8,10 +8,10 @@ what, ends = sys.argv[1:]
 if what == "executor first":
     from concurrent.futures import ThreadPoolExecutor
 import graceexit
-import graceexit._exit
+import graceexit._ender
 
 if ends == "signal":
-    graceexit._exit.PATIENCE = 0  # which is not for a process that is being ended
+    graceexit._ender.PATIENCE = 0  # which is not for a process that is being ended
 graceexit.install(linger=60)
 graceexit.on_exit(lambda: print("closed"))
 

@@ -140,9 +140,9 @@ def test_a_server_with_a_forgotten_thread_hangs_by_name(rehearse, name):
     assert first["more"] == [
         (
             "It is kept alive by thread 'kafka', which is not a daemon. "
-            "It runs poll (rehearsed.py:23). It is at"
+            "It runs poll (rehearsed.py:25). It is at"
         ),
-        "    rehearsed.py:25 in poll",
+        "    rehearsed.py:27 in poll",
         "Write where the thread is made:",
         "    graceexit.register(thread, stop=flag, timeout=5)   # flag: what tells it to stop",
     ]

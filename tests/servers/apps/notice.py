@@ -10,6 +10,8 @@ import os
 import time
 from pathlib import Path
 
+from through import through_asyncio
+
 import graceexit
 
 LOOK, LATER = 0.02, 1.5
@@ -24,7 +26,7 @@ def say(*words):
 @graceexit.on_exit(each_process=True)
 async def close():
     """Close, with a pool that asyncio makes for it."""
-    await asyncio.to_thread(say, "closed", graceexit.exiting.signum)
+    await through_asyncio(say, "closed", graceexit.exiting.signum)
 
 
 def start():

@@ -6,6 +6,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from through import through, through_asyncio
+
 import graceexit
 
 pool = ThreadPoolExecutor()
@@ -17,7 +19,7 @@ for_ever = threading.Event()
 def flush():
     """Do what a flush loop does, which sends its last batch through a pool."""
     stop.wait()
-    pool.submit(int).result()
+    through(pool, int)
 
 
 def poll():
@@ -33,7 +35,7 @@ graceexit.register(thread, stop=stop)
 @graceexit.on_exit
 async def close_pool():
     """Close what the thread uses."""
-    await asyncio.to_thread(int)
+    await through_asyncio(int)
 
 
 if os.environ.get("FORGET"):

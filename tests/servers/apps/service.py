@@ -14,6 +14,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from through import through, through_asyncio
+
 PLAIN = os.environ.get("PLAIN") == "1"
 EACH_PROCESS = os.environ.get("EACH_PROCESS") == "1"
 is_struck = Path(os.environ["STRUCK"]).exists  # whether the driver has done what the test is about
@@ -43,7 +45,7 @@ def begin():
         """Do what a flush loop does, which sends its last batch through a pool."""
         while not flag.is_set():
             time.sleep(0.01)
-        pool.submit(say, "stopped", os.getpid()).result()
+        through(pool, say, "stopped", os.getpid())
 
     thread = threading.Thread(target=flush_for_ever, daemon=PLAIN)
     thread.start()
@@ -53,7 +55,7 @@ def begin():
         @graceexit.on_exit(each_process=EACH_PROCESS)
         async def close_pool():
             """Close what the thread uses."""
-            await asyncio.to_thread(say, "closed", os.getpid())
+            await through_asyncio(say, "closed", os.getpid())
 
     pool.submit(int).result()  # before it says so, for a signal comes then
     say("imported", os.getpid())

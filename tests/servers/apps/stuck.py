@@ -4,10 +4,11 @@ A thread that stays for ever, a callback behind it, and a request that may wait 
 STUCK=0 leaves the thread out. With WAIT=1 a request ends when the callback has run, and not before.
 """
 
-import asyncio
 import os
 import threading
 import time
+
+from through import through_asyncio
 
 import graceexit
 
@@ -28,7 +29,7 @@ if os.environ.get("STUCK") != "0":
 @graceexit.on_exit
 async def close():
     """Say that it has come to this."""
-    await asyncio.to_thread(say, "closed")
+    await through_asyncio(say, "closed")
     closed.set()
 
 

@@ -1,0 +1,174 @@
+"""
+What is known of Python's own insides, as far as the end of a process needs it.
+
+Each function answers for every version that is supported; tests/test_facts.py holds the facts
+behind them, and fails on a Python that is different.
+"""
+
+import sys
+import threading
+from time import sleep
+
+from graceexit._items import is_running
+from graceexit._latch import LOOK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import FrameType
+    from typing import Any
+
+LOOKS = 0.05  # seconds between two looks at a thread that cannot be joined
+
+# Frames, by module and name, that have asyncio's main task, and what it is called there.
+TASKS = {
+    ("asyncio.runners", "run"): "task",
+    ("anyio._backends._asyncio", "run"): "task",
+    ("asyncio.base_events", "run_until_complete"): "future",
+}
+CLOSING = {("asyncio.runners", "close"), ("asyncio.runners", "_cancel_all_tasks")}
+
+
+# The main thread: where it is, and whether it unwinds.
+
+
+def stack(frame: "FrameType | None") -> "list[FrameType]":
+    """Return *frame* and its callers."""
+    frames = []
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
+def name_of(frame: "FrameType") -> tuple[str, str]:
+    """Return the module and the function that *frame* runs."""
+    return str(frame.f_globals.get("__name__")), frame.f_code.co_name
+
+
+def is_in_join(frame: "FrameType | None") -> bool:
+    """Return whether *frame* itself waits for the other threads."""
+    return (
+        frame is not None
+        and frame.f_code.co_name == "_shutdown"
+        and frame.f_globals is vars(threading)
+    )
+
+
+def is_joining(frame: "FrameType | None") -> bool:
+    """Return whether *frame* belongs to Python's end: to its join, or to the hook of another."""
+    return any(is_in_join(one) for one in stack(frame))
+
+
+def is_shutting_down(frame: "FrameType | None") -> bool:
+    """Return whether Python has begun to join the threads, or to run the hooks before that."""
+    if getattr(threading, "_SHUTTING_DOWN", False) or is_joining(frame):
+        return True
+    ours = getattr(getattr(threading, "_shutdown", None), "__code__", None)
+    return ours is not None and any(one.f_code is ours for one in stack(frame))
+
+
+def is_called_by_multiprocessing(frame: "FrameType") -> bool:
+    """Return whether a child of multiprocessing goes on after this call, to which *frame* leads."""
+    return ("multiprocessing.process", "_bootstrap") in map(name_of, stack(frame))
+
+
+def is_under_way() -> bool:
+    """Return whether the main thread, whose handler calls this, is unwinding already."""
+    error = sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            return True
+        error = error.__context__
+    return False
+
+
+def is_interrupted(ident: int | None) -> bool:
+    """Return whether the thread *ident* is handling a KeyboardInterrupt."""
+    error: Any = sys._current_exceptions().get(ident or 0)
+    error = error[1] if isinstance(error, tuple) else error  # up to 3.11
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+def main_task(frame: "FrameType | None") -> "Any":
+    """Return the task that asyncio runs on the main thread until it ends, None without one."""
+    for one in stack(frame):
+        where = name_of(one)
+        if where in CLOSING:
+            return None
+        if where in TASKS and (task := one.f_locals.get(TASKS[where])) is not None:
+            return None if task.done() else task
+    # uvloop's `run_until_complete` is written in C, and has no frame. What is to be called when a
+    # task is done is known by its text alone.
+    asyncio: Any = sys.modules.get("asyncio")
+    loop = getattr(asyncio, "_get_running_loop", lambda: None)()
+    tasks = asyncio.all_tasks(loop) if loop is not None else ()
+    return next((task for task in tasks if "run_until_complete." in repr(task)), None)
+
+
+# The other threads, and Python's join.
+
+
+def joined_at_exit() -> list[threading.Thread]:
+    """Return the threads that Python waits for at its end."""
+    main = threading.main_thread()
+    return [
+        thread
+        for thread in threading.enumerate()
+        if not thread.daemon
+        and thread is not main
+        and type(thread).__name__ != "_MainThread"  # eventlet has a second one, which never ends
+    ]
+
+
+def wait_for(thread: threading.Thread) -> None:
+    """Wait for one of threading's threads for a moment, whatever its class makes of it."""
+    try:
+        threading.Thread.join(thread, LOOK)
+    except RuntimeError:  # it is being started at this moment
+        sleep(LOOKS)
+    if getattr(thread, "_tstate_lock", thread) is None and is_running(thread):
+        sleep(LOOKS)  # up to 3.12 it may be marked as stopped: then it cannot be waited for
+
+
+def take_out_of_the_join(threads: "Iterable[Any]") -> set[int]:
+    """Have Python up to 3.12 not join these threads; return the ids of those taken out."""
+    locks: set[object] = getattr(threading, "_shutdown_locks", set())
+    taken_out = set()
+    for thread in threads if locks else ():
+        lock = getattr(thread, "_tstate_lock", None)
+        if lock in locks:  # pragma: no cover - up to 3.12
+            locks.discard(lock)
+            taken_out.add(id(thread))
+    return taken_out
+
+
+def can_start_threads() -> bool:
+    """Return whether the end of the program is no reason for Python to start none any more."""
+    # python/cpython#114570; children of multiprocessing end before the interpreter does.
+    return not (3, 12) <= sys.version_info < (3, 12, 3) or in_child()
+
+
+# Processes, and how they end.
+
+
+def in_child() -> bool:
+    """Return whether multiprocessing has started this process."""
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
+
+
+def hide(exception: type[BaseException]) -> None:
+    """Keep the interpreter from printing that it has ignored *exception*, as up to 3.14 it does."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda arg: None if arg.exc_type is exception else hook(arg)
+
+
+def die_of_ctrl_c_all_the_same() -> None:
+    """Have Python die of the KeyboardInterrupt of which an import of an item makes it forget."""
+    try:
+        exec("raise KeyboardInterrupt")  # noqa: S102
+    except KeyboardInterrupt:
+        pass

@@ -1,0 +1,310 @@
+"""
+The ender: the one thread that ends the process, from the first sign of the end to the death.
+
+It is a raw thread, on which nobody's signal handler runs, so that nothing here has to be done
+twice. `_exit` has the table that shows what it does beside the main thread, phase by phase.
+"""
+
+import os
+import threading
+
+from graceexit import _signals
+from graceexit._cpython import (
+    LOOKS,
+    can_start_threads,
+    hide,
+    in_child,
+    joined_at_exit,
+    take_out_of_the_join,
+    wait_for,
+)
+from graceexit._executors import Executors, Jobs, workers
+from graceexit._items import NEVER
+from graceexit._latch import LOOK, Bell, Latch, start_thread
+from graceexit._report import signal_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graceexit._items import Outcome
+    from graceexit._limits import Limits
+    from graceexit._registry import Registry
+    from graceexit._story import Story
+    from graceexit._unwinding import Unwinding
+
+SERVING, WAITING, RUNNING, LEAVING = "serving", "waiting", "running", "leaving"
+
+PATIENCE = 5.0  # seconds after which a program that ends by itself is told what it waits for
+TO_LEAVE = 1.0  # seconds for the main thread to leave the join
+EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
+
+
+class Leave(BaseException):
+    """Raised in the main thread to make it leave a join that would last for ever."""
+
+
+class Main:
+    """What the main thread has done already; whoever waits for it waits here."""
+
+    def __init__(self) -> None:
+        self.ended = Latch()  # its code is over
+        self.hooks_over = Latch()  # those of others have run, which come before the join
+        self.joined = Latch()  # it has left the join
+        self.finished = Latch()  # the exit functions have run
+
+
+class Ender:
+    """
+    The end of one process, from the first sign of it.
+
+    Attributes:
+        phase: How far it is.
+        signum: The signal to die of.
+        main: How far the main thread is.
+        over: The items have been run.
+        started: The thread has been started.
+        answer_at: When a Ctrl-C is to be answered, for whoever waits so long.
+    """
+
+    def __init__(  # noqa: PLR0917  (it is made at one place)
+        self,
+        registry: "Registry",
+        limits: "Limits",
+        executors: Executors,
+        unwinding: "Unwinding",
+        story: "Story",
+        bell: Bell,
+        be_first: "Callable[[], None]",
+    ) -> None:
+        self.phase = SERVING
+        self.signum: int | None = None
+        self.main = Main()
+        self.over = Latch()
+        self.started = False
+        self.answer_at = NEVER
+        self.limits = limits
+        self._registry = registry
+        self._executors = executors
+        self._unwinding = unwinding
+        self._story = story
+        self._bell = bell  # wakes it
+        self._be_first = be_first  # among the exit functions
+        self._jobs = Jobs(bell.ring)
+        self._to_end = threading.Lock()  # taken by the thread, should two be started
+        self._taken_out: set[int] = set()  # ids of threads that Python does not join at its end
+        self._abandoned = False  # somebody has uninstalled us: nothing is to be ended
+
+    # What the main thread calls.
+
+    def start(self) -> bool:
+        """Wake the ender, or start it if nobody has; return whether there is one."""
+        if not self.started and start_thread(self._end):
+            self.started = True
+        self._bell.ring()
+        return self.started
+
+    def has_work(self) -> bool:
+        """Return whether there is something to be run, to be left or to die of."""
+        return bool(self._registry or self._registry._left or self.signum is not None)
+
+    def main_ends(self) -> None:
+        """Note that the main thread's code is over. To be called again does no harm."""
+        if not self.has_work():
+            self.main.hooks_over.set()
+        else:
+            items = list(self._registry._items)
+            threads = [item.subject for item in items if item.stop is not None]
+            self._taken_out |= take_out_of_the_join(threads)
+            self._be_first()
+            if self.start() and not self.over.is_set() and can_start_threads():
+                self._executors.hold(self.hooks_end)
+            else:
+                self.main.hooks_over.set()
+        self._story.note("main_ended")
+        self.main.ended.set()
+        self._bell.ring()
+
+    def hooks_end(self) -> None:
+        """Note that the hooks of others have run."""
+        self.main.hooks_over.set()
+        self._bell.ring()
+
+    def join_ends(self) -> None:
+        """Note that the main thread has left the join."""
+        self.main.joined.set()
+        self._bell.ring()
+
+    def abandon(self) -> None:
+        """End nothing: uninstalled, or a forked child."""
+        self._abandoned = True
+        self.limits.disarm()
+        self.limits.close()
+        self._unwinding.end()
+        self._jobs.end()
+        self.main.ended.set()
+        self.main.hooks_over.set()
+        self._bell.ring()
+
+    # WAITING, RUNNING.
+
+    def _end(self) -> None:
+        """End the process: the body of the thread."""
+        # A handler may start one while the hook does, or raise before it is noted.
+        if not self._to_end.acquire(blocking=False):
+            return
+        self.started = True
+        try:
+            self._story.begin(len(self._registry))
+            self._wait(lambda: [] if self.main.ended.is_set() else [threading.main_thread()])
+            if self._abandoned:
+                return
+            if any(item.order < 0 for item in list(self._registry._items)):
+                self.run(before=0)
+            if self.others():
+                start_thread(self._accompany)
+                self._wait(self.others)
+            self._story.end(self.run())
+            if len(self._registry) and not self._registry._tired:  # registered while that was said
+                self.run()
+        except BaseException as error:  # whatever it is, the process must end
+            self._story.broken(error)
+        finally:
+            self._jobs.end()
+            if self._abandoned:
+                self.over.set()  # for which the main thread may wait
+            else:
+                self._finish()
+
+    def _wait(self, rest: "Callable[[], list[threading.Thread]]") -> None:
+        """Wait until *rest()* is empty, for as long as the rest of the program may take."""
+        self.phase = WAITING
+        clock, begun = self.limits.clock, self.limits.clock()
+        warn_at = begun + PATIENCE
+        while (threads := rest()) and (left := self._patience()) > 0:
+            if (now := clock()) >= self.answer_at:
+                self.answer_at = NEVER
+                what = f"Ctrl-C: waiting {left:.1f} s more for"
+                self._story.waiting(threads, what, "press again to end now")
+            elif left == NEVER and now >= warn_at:
+                warn_at = NEVER
+                self._story.waiting(threads, "waiting for")
+            due = self._unwinding.due()
+            if due <= 0:
+                _signals.interrupt_main(_signals.SIGURG)
+                due = LOOKS
+            woken = self._bell.wait(min(left, LOOK, due, self.answer_at - now))
+            if not woken and self.main.ended.is_set():
+                # A signal that another thread has taken does not wake a thread that joins.
+                _signals.interrupt_main(_signals.SIGURG)
+        if not self._unwinding.parked:
+            self._story.cut_off(threads, self.limits.since or begun)
+
+    def _patience(self) -> float:
+        """Return the seconds that the rest of the program still has."""
+        return 0.0 if self._unwinding.parked else self.limits.patience()
+
+    def _accompany(self) -> None:
+        """Join the others for the ender, which has to hear of more than their end."""
+        while (others := self.others()) and not self.over.is_set():
+            if others[0] is threading.main_thread():
+                self.main.hooks_over.wait(LOOK)
+            else:
+                wait_for(others[0])
+        self._bell.ring()
+
+    def _threads(self) -> list[threading.Thread]:
+        """Return the threads that Python waits for, that are nobody's to stop and in no pool."""
+        ids = {id(item.subject) for item in self._registry._known()} | workers()
+        return [thread for thread in joined_at_exit() if id(thread) not in ids]
+
+    def others(self) -> list[threading.Thread]:
+        """Return what items of order 0 wait for: hooks, other threads, and jobs of pools."""
+        if threads := self._threads():
+            return threads
+        if not self.main.hooks_over.is_set():
+            return [threading.main_thread()]
+        return self._jobs.left()
+
+    def run(self, before: float = NEVER) -> "list[Outcome]":
+        """Run the items of an order below *before*; return how all have ended so far."""
+        self.phase = RUNNING
+        return self._registry._advance(before, self.limits.limit(), self.limits.grace)
+
+    # LEAVING: it sees to it that the main thread ends the process, or does it itself.
+
+    def _finish(self) -> None:
+        """End what is left to end, once the items have been run."""
+        self.main.hooks_over.set()  # nobody waits for them any more
+        self._close()
+        self._story.flush()
+        if self.signum is not None and (in_child() or not self.main.ended.is_set()):
+            self.die(self.signum)
+        self._be_first()
+        self.over.set()
+        while not self.main.joined.is_set() and not self._is_to_leave():
+            self._bell.wait(LOOK)
+        if self.signum is not None and in_child():  # it has come since
+            self.die(self.signum)
+        hide(Leave)
+        self.phase = LEAVING
+        clock = self.limits.clock
+        give_up = clock() + TO_LEAVE
+        while not self.main.joined.wait(LOOKS):
+            if clock() >= give_up or not _signals.interrupt_main(_signals.SIGURG):
+                self._end_now()
+        # Exit functions may wait for ever for what a thread holds that was left behind.
+        must_end = self.signum is not None or self._registry._left
+        limit = self.limits.limit()
+        left = NEVER if limit is None else limit - clock()
+        if must_end and not self.main.finished.wait(min(EXIT_FUNCTIONS, left)):
+            self._end_now()
+
+    def _close(self) -> None:
+        """Call what was held back; it takes no longer than the process has."""
+        closed = Latch()
+        dying = self.signum is not None and in_child()
+
+        def release() -> None:
+            try:
+                self._executors.release(dying=dying)
+            finally:
+                closed.set()
+                self._bell.ring()
+
+        limits, begun = self.limits, self.limits.clock()
+        ending = self.signum is not None
+        if not start_thread(release):
+            if ending:  # it dies of the signal
+                return
+            release()
+        while not closed.is_set():
+            if (left := limits.closing(begun, dying=dying, ending=ending)) <= 0:
+                break
+            self._bell.wait(min(left, LOOK))
+
+    def _is_to_leave(self) -> bool:
+        """Return whether the main thread is to wait for nothing more, if it still does."""
+        if not self.main.ended.is_set():
+            return False
+        waited_for = {id(thread) for thread in joined_at_exit()} - self._taken_out
+        if self.signum is not None:
+            # Where there is no thread to wait for, the hook of somebody else may be at work.
+            return bool(waited_for) or self._patience() <= 0
+        stuck = {id(item.subject) for item in self._registry._left}
+        return bool(waited_for & stuck) and not self._threads()
+
+    def _end_now(self) -> None:
+        """End the process from here."""
+        if self.signum is not None:
+            self.die(self.signum)
+        self._story.last_words()
+        os._exit(1)
+
+    def die(self, signum: int) -> None:
+        """Die of *signum*, after what was printed has gone out."""
+        try:
+            self._story.write(signal_name(signum))
+            self._story.last_words()
+        finally:
+            _signals.die(signum)

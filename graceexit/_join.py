@@ -1,0 +1,69 @@
+"""
+The join: where the exit begins, and what the main thread is made to leave.
+
+`threading._shutdown` is replaced. The interpreter and multiprocessing call it by that name as the
+main thread's code has ended, on every version, and before the hooks of
+`threading._register_atexit`. (Not done: to be one of these hooks. The newest runs first, so that a
+pool that was imported later would be closed before the exit begins; and what makes the main thread
+leave the join has to be caught outside of it, for from 3.15 on it is the end of a child of
+multiprocessing.) Where it is missing the exit function does it all.
+"""
+
+import sys
+import threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+RAISES = 100  # so often somebody's handler may raise as the exit begins
+
+
+class Join:
+    """Stands in front of Python's join of all threads."""
+
+    def __init__(self, begin: "Callable[[], Callable[[], None] | None]") -> None:
+        self._begin = begin  # the exit; returns what goes on with it after the join
+        self._real: Any = None  # what ours has replaced
+        self._has_left = False  # the main thread has left a join that would last for ever
+
+    def install(self) -> None:
+        """Take its place, unless somebody stands in front of us by now."""
+        current = getattr(threading, "_shutdown", None)
+        # An exception may have come between the two lines below.
+        if current is not None and current != self._shutdown and self._real in (None, current):
+            self._real = current
+            setattr(threading, "_shutdown", self._shutdown)  # noqa: B010  (checkers do not know it)
+
+    def uninstall(self) -> None:
+        """Give it back."""
+        if self._real is not None and getattr(threading, "_shutdown", None) == self._shutdown:
+            setattr(threading, "_shutdown", self._real)  # noqa: B010  (checkers do not know it)
+            self._real = None
+
+    def _shutdown(self) -> None:
+        """Begin the exit, and then join."""
+        from graceexit._cpython import is_called_by_multiprocessing
+        from graceexit._ender import Leave
+
+        go_on = None
+        for _ in range(RAISES):  # somebody's handler may raise, and other hooks must run
+            try:
+                go_on = self._begin()
+                break
+            except BaseException:  # noqa: S112
+                continue
+        try:
+            if self._has_left:  # from 3.15 on a second call would join again
+                raise Leave  # noqa: TRY301
+            if self._real is not None:
+                self._real()
+        except Leave:
+            self._has_left = True
+            # The interpreter has to hear of it, or 3.15 calls this for ever: a thread is left.
+            if not is_called_by_multiprocessing(sys._getframe()):
+                raise
+        finally:
+            if go_on is not None:
+                go_on()

@@ -1,0 +1,184 @@
+"""
+What a run does next: the *plan*, a generator.
+
+It says what is to be done, one step after the other, and whoever performs the steps comes back for
+the next. What is registered during the run must not keep it from ending: see `Plan`.
+"""
+
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+
+from graceexit._items import NEVER, key_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
+
+    from graceexit._items import Item, Outcome
+
+    # A callback to call. For a thread: itself; "stop" or "join"; what does it; when it began, None
+    # for now; timeout.
+    Step: TypeAlias = Item | tuple[Item, str, Callable[[], object], float | None, float | None]
+
+DAWDLE = 0.1  # seconds: a stop() that takes longer goes on by itself while the next is called
+TICK = 0.02  # seconds between two looks at threads that are to end
+GENERATIONS = 1000  # items registered by items that items have registered, and so on
+LATE = 5.0  # seconds, after what was planned, for items that other threads register
+
+
+def rank(item: "Item") -> int:
+    """Return the place of *item* in the run: by order, and threads before callbacks."""
+    return 2 * item.order + (item.stop is None)
+
+
+class Plan:
+    """
+    What a run does next, and which items are in it.
+
+    Items come by rank, and among equals the one registered last first; so do those that an item
+    registers meanwhile, unless that item stands at the end of a very long line of such items. Those
+    that another thread registers come behind all of them, for some seconds.
+
+    Attributes:
+        before: The order at which the run pauses.
+        told: The threads that have been told to stop, and not ended: when, and what stop() raised.
+        generation: Of the item in progress: 0 if it was there when the run began.
+        rest: How many items were not run, for they kept coming.
+        hurried: Since when it is known when the process will be gone, and when that is.
+    """
+
+    def __init__(
+        self,
+        items: "dict[Item, bool]",
+        late: "dict[Item, int]",
+        clock: "Callable[[], float]",
+        settle: "Callable[[Outcome], None]",
+        join: "Callable[[Item, float], bool]",
+    ) -> None:
+        self.before = NEVER
+        self.told: dict[Item, tuple[float, BaseException | None]] = {}
+        self.generation = 0
+        self.rest = 0
+        self.hurried: list[tuple[float, float]] = []
+        self._settle = settle  # keeps the outcome of an item
+        self._join = join  # waits for a thread, and returns whether it is over
+        self._items = items
+        self._late = late
+        self._clock = clock
+        self._heap: list[tuple[bool, int, int, Item, int]] = []
+        self._numbers = count()
+        self._planned: list[Item] = []  # the next one last
+        self._calm = NEVER  # when the last of what was planned had been taken
+        self._keys: set[object] = set()  # of the subjects that have been run
+        self._counted = 0  # outcomes whose keys are in there
+
+    def is_due(self) -> bool:
+        """Return whether anything of an order below `before` waits to be run."""
+        return any(item.order < self.before for item in list(self._items)) or bool(self.told)
+
+    def is_last(self) -> bool:
+        """Return whether nothing comes behind what is in progress."""
+        return not (self._planned or self._heap or self._late)
+
+    def steps(self, outcomes: "list[Outcome]") -> "Iterator[Step]":
+        """Say what is to be done, one step after the other."""
+        items, late, heap, hurried = self._items, self._late, self._heap, self.hurried
+        yield from self._end_threads()  # which an interruption has left
+        self._planned = planned = [item for item in list(items) if item not in late]
+        # A stable sort: of equal ranks the one registered last is the next one.
+        planned.sort(key=rank, reverse=True)
+        before, self._calm = self.before, NEVER
+        while True:
+            if late:
+                self._take_in()
+            if planned and not heap:
+                item = planned.pop()
+                if item.order >= before:
+                    planned.append(item)
+                    return
+                generation = 0
+            elif (chosen := self._choose(planned)) is not None:
+                item, generation = chosen
+            else:
+                return
+            if not items.pop(item, False):  # it has been forgotten, or is run by another run
+                continue
+            self.generation = generation
+            # The quick way first: it was there when the run began, and there is time.
+            if (generation or hurried) and self._is_not_run(item, outcomes):
+                continue
+            if item.stop is None:
+                yield item
+            else:
+                yield from self._stage(item, planned)
+
+    def _stage(self, item: "Item", planned: "list[Item]") -> "Iterator[Step]":
+        """Have *item* and all other threads of its order told to stop, and then wait for them."""
+        yield item, "stop", item.tell, None, DAWDLE
+        while planned and rank(planned[-1]) == rank(item):
+            another = planned.pop()
+            if self._items.pop(another, False):
+                yield another, "stop", another.tell, None, DAWDLE
+        yield from self._end_threads()
+
+    def _end_threads(self) -> "Iterator[Step]":
+        """
+        Wait for the threads that were told to stop, until each has ended or is left behind.
+
+        The last one is joined. Of several the first is, for a moment, and then all are looked at,
+        so that each has a time of its own; no more than half of the time is spent looking.
+        """
+        told, clock = self.told, self._clock
+        pause = TICK
+        while told:
+            looked = clock()
+            wait = NEVER if len(told) == 1 else pause
+            for item, (begun, _) in list(told.items()):
+                if item in told:
+                    yield item, "join", partial(self._join, item, wait), begun, item.timeout
+                wait = 0.0
+            pause = max(TICK, clock() - looked - pause)
+
+    def _take_in(self) -> None:
+        """Note what has been registered since the last look."""
+        if self._planned or any(entry[4] > 0 for entry in self._heap):
+            self._calm = NEVER
+        elif self._calm == NEVER:
+            self._calm = self._clock()
+        tired = self._clock() > self._calm + LATE
+        for item in list(self._late):
+            generation = self._late.pop(item, 0)
+            if generation > GENERATIONS or (tired and generation < 0):
+                self.rest += bool(self._items.pop(item, False))
+            elif generation:
+                entry = generation < 0, rank(item), -next(self._numbers), item, generation
+                heappush(self._heap, entry)
+
+    def _choose(self, planned: "list[Item]") -> "tuple[Item, int] | None":
+        """Take the next one of the planned items and of those that came later."""
+        heap = self._heap
+        if heap and not (planned and (heap[0][0] or heap[0][1] > rank(planned[-1]))):
+            if heap[0][3].order < self.before:
+                *_, item, generation = heappop(heap)
+                return item, generation
+        elif planned and planned[-1].order < self.before:
+            return planned.pop(), 0
+        return None
+
+    def _is_not_run(self, item: "Item", outcomes: "list[Outcome]") -> bool:
+        """Return whether *item* is not to be run, and say so."""
+        now = self._clock()
+        limit = "grace" if any(now >= deadline for _, deadline in self.hurried) else None
+        if limit or (self.generation and self._has_run(item, outcomes)):
+            self._settle((item, "not run", now, 0.0, None, None, limit))
+            return True
+        return False
+
+    def _has_run(self, item: "Item", outcomes: "list[Outcome]") -> bool:
+        """Return whether the subject of *item* has been run already."""
+        for done, *_ in outcomes[self._counted :]:
+            self._keys.add(key_of(getattr(done, "subject", done)))
+        self._counted = len(outcomes)
+        return key_of(item.subject) in self._keys

@@ -1,0 +1,103 @@
+"""
+What `install` can be told, and what it is where nothing is said.
+
+Everything is refused before anything is changed.
+"""
+
+import os
+import signal
+
+from graceexit._items import seconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import EllipsisType
+
+    from graceexit._account import Account
+
+LINGER = 5.0  # seconds that items wait for the rest of a program that is being ended
+DEFAULT = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)
+)
+UNCATCHABLE = {getattr(signal, name, None) for name in ("SIGKILL", "SIGSTOP")}
+
+
+class Settings:
+    """
+    The settings of one process; `...` stands for what is not known yet, or is to stay as it is.
+
+    Attributes:
+        grace: Seconds after which the process is gone, whatever hangs.
+        linger: Seconds that items wait for the rest of the program.
+        signals: What ends the process; none before the first `install`.
+        report: Where the report goes that outlives the process.
+    """
+
+    def __init__(self) -> None:
+        self.grace: float | EllipsisType | None = ...  # as the environment says
+        self.linger: float | None = LINGER
+        self.signals: tuple[int, ...] = ()
+        self.report: str | EllipsisType | None = ...
+
+    def change(
+        self,
+        grace: "float | EllipsisType | None" = ...,
+        linger: "float | EllipsisType | None" = ...,
+        signals: "Iterable[int] | EllipsisType" = ...,
+        report: "str | os.PathLike[str] | EllipsisType | None" = ...,
+    ) -> None:
+        """
+        Change what is given; the first time also what the environment gives.
+
+        Raises:
+            TypeError: An argument is of the wrong kind.
+            ValueError: A number is out of range, or no handler can be set for a signal.
+        """
+        if grace is ... and (grace := self.grace) is ...:
+            grace = grace_of_environment()
+        grace = seconds(grace, "grace")
+        linger = seconds(self.linger if linger is ... else linger, "linger", zero=True)
+        signals = checked((self.signals or DEFAULT) if signals is ... else signals)
+        report = path_of(self.report if report is ... else report)
+        self.grace, self.linger, self.signals, self.report = grace, linger, signals, report
+
+    def account(self) -> "Account | None":
+        """Return what is to be reported, None for nothing."""
+        if not isinstance(self.report, str):
+            return None
+        from graceexit._account import Account
+
+        return Account(self.report)
+
+
+def checked(signals: "Iterable[int]") -> tuple[int, ...]:
+    """Return *signals* as a tuple if each can have a handler."""
+    rule = "signals must be signal numbers such as (signal.SIGTERM, signal.SIGINT)"
+    if isinstance(signals, str) or not hasattr(signals, "__iter__"):
+        raise TypeError(f"{rule}; got {signals!r}")
+    signals = tuple(signals)
+    for signum in signals:
+        if isinstance(signum, bool) or not isinstance(signum, int):
+            raise TypeError(f"{rule}; got {signum!r}")
+        if signum not in signal.valid_signals() or signum in UNCATCHABLE:
+            raise ValueError(f"{rule}; no handler can be set for {signum!r}")
+    return signals
+
+
+def path_of(report: "str | os.PathLike[str] | EllipsisType | None") -> str | None:
+    """Return where the report is to be written, None for nowhere; `...` asks the environment."""
+    if report is ...:
+        return os.environ.get("GRACEEXIT_REPORT") or None
+    if report is not None and not isinstance(report, (str, os.PathLike)):
+        raise TypeError(f"report must be a path, or None for no report; got {report!r}")
+    return None if report is None else os.fspath(report)
+
+
+def grace_of_environment() -> float | None:
+    """Return the grace that the variable GRACEEXIT_GRACE gives, None if it does not."""
+    text = os.environ.get("GRACEEXIT_GRACE", "").strip()
+    try:
+        return seconds(float(text), "GRACEEXIT_GRACE") if text else None
+    except ValueError:
+        raise ValueError(f"GRACEEXIT_GRACE must be seconds above zero; got {text!r}") from None

@@ -1,0 +1,129 @@
+"""Where no thread can be started the items run on the main thread."""
+
+from __future__ import annotations
+
+from signal import SIGTERM
+
+import pytest
+from harness import INLINE, needs_threads_at_the_end, without
+
+
+def test_a_signal_while_the_join_goes_on_without_an_ender_ends_the_program(script):
+    """Nobody else can make the main thread leave it."""
+    joining = script("""
+        import refusing, threading, time
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        other = threading.Thread(target=time.sleep, args=[60])
+        other.start()
+        graceexit.on_exit(lambda: print("begun"), order=-1)
+        refusing.allow(0)
+    """)
+    joining.wait_for("begun")
+    joining.send_until_it_ends(SIGTERM)  # it may not be in the join yet
+    lines, status = joining.finish()
+    assert without(lines, INLINE) == ["closed"]
+    assert status == -SIGTERM
+
+
+def test_a_signal_while_the_items_run_on_the_main_thread_lets_them_end(script):
+    """It is to leave the join and nothing else."""
+    lines, status = script("""
+        import refusing, os, signal
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        graceexit.on_exit(lambda: (os.kill(os.getpid(), signal.SIGTERM), print("closing")))
+        refusing.allow(0)
+    """).finish()
+    assert without(lines, INLINE) == ["closing", "closed"]
+    assert status == -SIGTERM
+
+
+def test_a_child_without_threads_runs_its_items_before_the_join(script, start_method):
+    """A child of multiprocessing may come to no exit function."""
+    lines, status = script(
+        """
+        import multiprocessing
+        import sys
+
+        def work():
+            import refusing
+            import graceexit
+
+            graceexit.on_exit(lambda: print("closed"))
+            refusing.allow(0)
+
+        if __name__ == "__main__":
+            child = multiprocessing.get_context(sys.argv[1]).Process(target=work)
+            child.start()
+            child.join()
+            sys.exit(child.exitcode)
+        """,
+        start_method,
+    ).finish()
+    assert without(lines, INLINE) == ["closed"]
+    assert status == 0
+
+
+def test_a_child_without_threads_dies_of_sigterm_after_its_items(script):
+    """The handler runs them itself."""
+    lines, status = script("""
+        import multiprocessing, sys, time
+
+        def work(begun):
+            import refusing
+            import graceexit
+
+            graceexit.on_exit(lambda: print("closed"))
+            refusing.allow(0)
+            print("begun")
+            begun.set()
+            while True:
+                time.sleep(0.01)
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context("spawn")
+            begun = context.Event()
+            child = context.Process(target=work, args=[begun])
+            child.start()
+            begun.wait()
+            child.terminate()
+            child.join()
+            print(child.exitcode)
+    """).finish()
+    assert without(lines, INLINE) == ["begun", "closed", "-15"]
+    assert status == 0
+
+
+@needs_threads_at_the_end("nothing runs beside the main thread")
+@pytest.mark.parametrize("where", ["main", "fork", "spawn"])
+def test_an_ender_alone_is_enough(script, where):
+    """The limit is reached by the ender: it joins the others, and nothing joins it."""
+    lines, status = script(
+        """
+        import multiprocessing, sys, threading, time
+
+        def work():
+            import refusing
+            import graceexit
+
+            other = threading.Thread(target=lambda: (time.sleep(0.5), print("other")))
+            other.start()
+            graceexit.on_exit(lambda: print("closed"))
+            refusing.allow(1)
+
+        if __name__ == "__main__":
+            if sys.argv[1] == "main":
+                work()
+            else:
+                child = multiprocessing.get_context(sys.argv[1]).Process(target=work)
+                child.start()
+                child.join()
+                sys.exit(child.exitcode)
+        """,
+        where,
+    ).finish()
+    assert without(lines, INLINE) == ["other", "closed"]
+    assert status == 0
