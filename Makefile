@@ -166,7 +166,7 @@ check-dist: build ## build, and check what the index would get
 
 .PHONY: clean
 clean: ## remove whatever these targets have made
-	rm -rf .venv-* build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv-* .cache build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # __init__.py has the version, which an installed package keeps.
