@@ -46,7 +46,7 @@ def test_no_module_imports_one_that_stands_above_it():
 
 def test_the_page_of_the_index_has_only_links_that_lead_somewhere_there():
     """Beside it there is no file of the project, so links and pictures have whole addresses."""
-    text = metadata("graceexit").get_payload()
+    text = metadata("graceexit")["Description"]
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert len(links) > 10
     assert [link for link in links if not link.startswith("https://")] == []
