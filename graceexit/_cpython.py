@@ -96,8 +96,6 @@ def main_task(frame: "FrameType | None") -> "Any":
     """Return the task that asyncio runs on the main thread until it ends, None without one."""
     for one in stack(frame):
         where = name_of(one)
-        if where in CLOSING:
-            return None
         if where in TASKS and (task := one.f_locals.get(TASKS[where])) is not None:
             return None if task.done() else task
     # uvloop's `run_until_complete` is written in C, and has no frame. What is to be called when a
@@ -106,6 +104,11 @@ def main_task(frame: "FrameType | None") -> "Any":
     loop = getattr(asyncio, "_get_running_loop", lambda: None)()
     tasks = asyncio.all_tasks(loop) if loop is not None else ()
     return next((task for task in tasks if "run_until_complete." in repr(task)), None)
+
+
+def is_closing(frame: "FrameType | None") -> bool:
+    """Return whether asyncio is ending what the main task has left, which it has cancelled."""
+    return any(name_of(one) in CLOSING for one in stack(frame))
 
 
 # The other threads, and Python's join.

@@ -117,8 +117,8 @@ class Ender:
             threads = [item.subject for item in items if item.stop is not None]
             self._taken_out |= take_out_of_the_join(threads)
             self._be_first()
-            if self.start() and not self.over.is_set() and can_start_threads():
-                self._executors.hold(self.hooks_end)
+            if self.start() and not self.over.is_set():
+                self._executors.hold(self.hooks_end, pools=can_start_threads())
             else:
                 self.main.hooks_over.set()
         self._story.note("main_ended")
@@ -129,6 +129,11 @@ class Ender:
         """Note that the hooks of others have run."""
         self.main.hooks_over.set()
         self._bell.ring()
+
+    def wait_here(self) -> None:
+        """Wait on the main thread: Python may forget a thread in whose join an exception came."""
+        while (threads := self._threads()) and self._patience() > 0:
+            wait_for(threads[0])
 
     def join_ends(self) -> None:
         """Note that the main thread has left the join."""
@@ -161,10 +166,10 @@ class Ender:
                 return
             if any(item.order < 0 for item in list(self._registry._items)):
                 self.run(before=0)
-            if self.others():
-                start_thread(self._accompany)
-                self._wait(self.others)
+            self._wait_for_others()
             self._story.end(self.run())
+            if self.signum is None:  # an item may have started a thread, which Python would join
+                self._wait_for_others()
             if len(self._registry) and not self._registry._tired:  # registered while that was said
                 self.run()
         except BaseException as error:  # whatever it is, the process must end
@@ -175,6 +180,12 @@ class Ender:
                 self.over.set()  # for which the main thread may wait
             else:
                 self._finish()
+
+    def _wait_for_others(self) -> None:
+        """Wait for what else the program does."""
+        if self.others():
+            start_thread(self._accompany)
+            self._wait(self.others)
 
     def _wait(self, rest: "Callable[[], list[threading.Thread]]") -> None:
         """Wait until *rest()* is empty, for as long as the rest of the program may take."""
@@ -252,13 +263,13 @@ class Ender:
         give_up = clock() + TO_LEAVE
         while not self.main.joined.wait(LOOKS):
             if clock() >= give_up or not _signals.interrupt_main(_signals.SIGURG):
-                self._end_now()
+                self._end_now("the main thread does not leave what it waits for", TO_LEAVE)
         # Exit functions may wait for ever for what a thread holds that was left behind.
         must_end = self.signum is not None or self._registry._left
         limit = self.limits.limit()
-        left = NEVER if limit is None else limit - clock()
-        if must_end and not self.main.finished.wait(min(EXIT_FUNCTIONS, left)):
-            self._end_now()
+        left = EXIT_FUNCTIONS if limit is None else min(EXIT_FUNCTIONS, limit - clock())
+        if must_end and not self.main.finished.wait(left):
+            self._end_now("exit functions have not returned", left)
 
     def _close(self) -> None:
         """Call what was held back; it takes no longer than the process has."""
@@ -294,8 +305,9 @@ class Ender:
         stuck = {id(item.subject) for item in self._registry._left}
         return bool(waited_for & stuck) and not self._threads()
 
-    def _end_now(self) -> None:
-        """End the process from here."""
+    def _end_now(self, why: str, seconds: float) -> None:
+        """End the process from here, and say what of the main thread is cut off."""
+        self._story.main_thread_is_cut_off(why, seconds)
         if self.signum is not None:
             self.die(self.signum)
         self._story.last_words()

@@ -63,16 +63,17 @@ class Executors:
         self._exit_function: Any = None  # what ours has replaced, in multiprocessing
         self._finalizers: Callable[[], object] | None = None  # it, if it has been called
 
-    def hold(self, over: "Callable[[], object]") -> None:
-        """Hold the hooks of the pools, and have *over* called when those of others have run."""
+    def hold(self, over: "Callable[[], object]", *, pools: bool) -> None:
+        """Hold the hooks of the *pools*, and have *over* called when those of others have run."""
         hooks: list[Any] | None = getattr(threading, "_threading_atexits", None)
         if hooks is None or not hasattr(threading, "_register_atexit"):
             over()
             return
-        self._hold_pools(hooks)
         # A handler may raise between any two lines: then it is done again.
         real = getattr(threading, "_register_atexit", None)
-        if real != self._register_atexit:
+        if pools:
+            self._hold_pools(hooks)
+        if pools and real != self._register_atexit:
             self._real = real
             setattr(threading, "_register_atexit", self._register_atexit)  # noqa: B010
         if over not in hooks:

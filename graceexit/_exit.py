@@ -89,6 +89,7 @@ class Exit:
         self._handlers = handlers
         self._executors = executors
         self._pressed = 0.0  # when the last Ctrl-C came that counted
+        self._is_told = False  # a person has pressed Ctrl-C while others were waited for
         self._dying = False  # the process is about to send itself a signal that kills it
         self._exit_functions = False  # they have begun
 
@@ -203,6 +204,7 @@ class Exit:
         if ender.started:
             self._wait_until_over()
         else:
+            ender.wait_here()
             self._run_here(before_the_join=False)
             if ender.signum is not None and in_child():
                 ender.die(ender.signum)
@@ -236,7 +238,7 @@ class Exit:
         if self.ender.phase == LEAVING and is_joining(frame):
             raise Leave
         if not self.ender.main.ended.is_set():
-            self._unwinding.again()
+            self._unwinding.again(frame)
 
     def at_exit(self) -> None:
         """Wait for the ender, run what is left, and die of the signal if it was ours."""
@@ -294,7 +296,8 @@ class Exit:
         now, phase = self.limits.clock(), self.ender.phase
         if phase == SERVING and callable(layer.previous):  # there is nothing to be run
             layer.previous(signum, frame)
-        elif phase == WAITING and self.limits.since is None:
+        elif phase == WAITING and not self._is_told and self._exiting.signum != SIGINT:
+            self._is_told = True
             self.ender.answer_at = now + LOOKS
             self._pressed = now
             self.notice(signum)
@@ -307,6 +310,7 @@ class Exit:
                 ]
             else:
                 names = running(self._registry._run, frame)
-            said = f"Ctrl-C again: ended at once; still running: {', '.join(names) or 'nothing'}"
+            again = " again" if self._is_told or self._exiting.signum == SIGINT else ""
+            said = f"Ctrl-C{again}: ended at once; still running: {', '.join(names) or 'nothing'}"
             self.story.last_words(f"graceexit[{os.getpid()}]: {said}\n")
             _signals.die(signum)

@@ -74,9 +74,10 @@ class Story:
 
     def begin(self, count: int) -> None:
         """Say that the exit begins, with so many items."""
-        self._begun = self._limits.clock()
-        self.note("begun")
-        self.say(INFO, f"exit begins, {count} to run")
+        if not self._begun:
+            self._begun = self._limits.clock()
+            self.note("begun")
+            self.say(INFO, f"exit begins, {count} to run")
 
     def end(self, outcomes: "list[Outcome]") -> None:
         """Say how the items have ended."""
@@ -111,6 +112,16 @@ class Story:
         if self._account is not None:
             limit = name.partition("=")[0].rpartition(" ")[2]
             self._account.cut_off += [facts_of(thread, waited, limit) for thread in threads]
+
+    def main_thread_is_cut_off(self, why: str, seconds: float) -> None:
+        """Say that the process ends without what the main thread still does."""
+        main = threading.main_thread()
+        if main in self._cut:
+            return
+        at = place_of(main)
+        self.say(WARNING, f"{why} within {seconds:.3g} s; the process ends without the rest{at}")
+        if self._account is not None:
+            self._account.cut_off.append(facts_of(main, seconds, "exit functions"))
 
     def failed(self, error: BaseException, what: str = "the main task") -> None:
         """Say that something of the program's has failed."""

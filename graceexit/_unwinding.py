@@ -21,7 +21,7 @@ handler of a signal that another thread sends. Where it is swallowed otherwise, 
 import sys
 from time import monotonic, sleep
 
-from graceexit._cpython import is_under_way, main_task, stack
+from graceexit._cpython import is_closing, is_under_way, main_task, stack
 from graceexit._items import NEVER
 
 TYPE_CHECKING = False
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 TURN = 1.0  # seconds for a loop to turn
+LOOK_AGAIN = 0.01  # seconds between two looks whether a loop has closed
 AGAIN = 0.001  # seconds after which an exception that was ignored is raised again
 
 # The worker loops of executors and pools, and what they call first with the exception of a job.
@@ -71,7 +72,9 @@ class Unwinding:
             return
         task = main_task(frame)
         if task is not None:
-            self._cancel(task, interrupt)
+            self._wait_for(task, interrupt, is_cancelled=is_closing(frame))
+        elif is_closing(frame):  # by a loop that is written in C
+            self._put_off(LOOK_AGAIN)
         elif str(getattr(interrupt, "__module__", "")).startswith("trio."):
             from signal import SIGINT
 
@@ -108,11 +111,20 @@ class Unwinding:
         """Return the seconds after which it is to be raised again."""
         return self._at - monotonic() if self._at else NEVER
 
-    def again(self) -> None:
+    def again(self, frame: "FrameType | None") -> None:
         """Raise it again, if that is due: in a handler, on the main thread."""
         if self._at and monotonic() >= self._at:
+            if is_closing(frame):
+                self._put_off(LOOK_AGAIN)
+                return
             self._at = 0.0
             self.leave()
+
+    def _put_off(self, seconds: float) -> None:
+        """Have it raised so much later, in the handler of a signal that another thread sends."""
+        self._prepare()
+        self._at = monotonic() + seconds
+        self._ring()
 
     def end(self) -> None:
         """Put back what was replaced; the main thread has left."""
@@ -121,36 +133,34 @@ class Unwinding:
             sys.unraisablehook = self._hook
             self._hook = None
 
-    def _cancel(self, task: "Any", interrupt: "Any") -> None:
+    def _wait_for(self, task: "Any", interrupt: "Any", *, is_cancelled: bool) -> None:
         """Have the main task of asyncio end, and then leave its loop."""
+        asyncio: Any = sys.modules["asyncio"]
 
         def ended(task: "Any") -> None:
             self._at = 0.0
             error = None if task.cancelled() else task.exception()
             if isinstance(error, (SystemExit, KeyboardInterrupt)):
                 return  # it has been raised already
-            if error is not None:  # nobody else will say so
+            if error is not None and not isinstance(error, asyncio.CancelledError):
+                # Nobody else will say so. That of a `gather` which was cancelled is no failure.
                 self._say(error)
             self.leave()
 
         def turned() -> None:
             self._at = 0.0
 
-        # A second cancellation would cut what Ctrl-C has begun.
+        # A second cancellation would cut what Ctrl-C, or the end of the loop, has begun.
         runner = getattr(getattr(interrupt, "func", None), "__self__", None)
         task.add_done_callback(ended)
-        if not getattr(runner, "_interrupt_count", 0):
+        if not is_cancelled and not getattr(runner, "_interrupt_count", 0):
             task.cancel()
-        self._prepare()
-        self._at = monotonic() + TURN
+        self._put_off(TURN)
         task.get_loop().call_soon_threadsafe(turned)
-        self._ring()
 
     def _unraisable(self, unraisable: "sys.UnraisableHookArgs", /) -> None:
         """Note that what we have raised was ignored; give the rest to whom it is for."""
         if unraisable.exc_value is not None and unraisable.exc_value is self._error:
-            self._prepare()
-            self._at = monotonic() + AGAIN
-            self._ring()
+            self._put_off(AGAIN)
         else:
             self._hook(unraisable)

@@ -16,6 +16,7 @@ from harness import (
     said,
     steps,
 )
+from wording import ON_SIGTERM, assert_one_says, own
 
 from graceexit import Registry
 
@@ -416,7 +417,8 @@ def test_an_exit_function_that_hangs_is_ended_before_the_grace_is_over(ended):
         while True:
             time.sleep(0.01)
     """)
-    assert (lines, status) == (["closed"], -SIGTERM)
+    assert (own(lines), status) == (["closed"], -SIGTERM)
+    assert_one_says(lines, ON_SIGTERM, "exit functions have not returned")
 
 
 def test_uninstall_cancels_it(script):

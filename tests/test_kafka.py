@@ -8,6 +8,7 @@ import sys
 from textwrap import dedent
 
 import pytest
+from wording import own
 
 
 def needs(*modules):
@@ -73,7 +74,8 @@ def test_a_producer_with_messages_queued_loses_none(script, broker):
     producer = script(PRODUCES, broker)
     producer.wait_for("ready")
     producer.send(signal.SIGTERM)
-    assert producer.finish() == (["stopped", "closed"], -signal.SIGTERM)
+    lines, status = producer.finish()
+    assert (own(lines), status) == (["stopped", "closed"], -signal.SIGTERM)
     assert script(CONSUMES, broker).finish() == (["202 202"], 0)
 
 

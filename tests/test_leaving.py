@@ -10,6 +10,7 @@ from types import FunctionType
 
 import pytest
 from harness import cut_off, needs_threads_at_the_end, said, steps
+from wording import ON_SIGTERM, assert_one_says, own, place
 
 from graceexit._ender import EXIT_FUNCTIONS, Leave
 from graceexit._executors import Executors
@@ -137,7 +138,9 @@ def test_exit_functions_that_hang_after_a_signal_get_five_seconds(script):
     hanging.wait_for("ready")
     hanging.send(SIGTERM)
     lines, status = hanging.finish()
-    assert (steps(lines), status) == (["closed", "exit function"], -SIGTERM)
+    assert (own(lines), status) == (["closed", "exit function"], -SIGTERM)
+    said = "exit functions have not returned within 0.1 s"
+    assert_one_says(lines, ON_SIGTERM, said, place("<lambda>"))
 
 
 def test_exit_functions_of_a_program_that_ends_by_itself_have_no_limit(script):

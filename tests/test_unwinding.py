@@ -144,6 +144,66 @@ def test_a_main_task_may_end_by_an_exit_of_its_own(loop, runs, unwinds):
     assert (lines, status) == (["sent 1", "sent 2", "unwound", "closed"], -SIGTERM)
 
 
+def test_a_gather_that_is_the_main_task_is_cancelled_and_has_not_failed(script):
+    """`run_until_complete` takes any future, and that of a gather raises where it was cancelled."""
+    worker = script("""
+        import asyncio
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+
+        async def work():
+            try:
+                await asyncio.sleep(60)
+            finally:
+                print("unwinds")
+
+        async def make():
+            return asyncio.gather(work(), work())
+
+        loop = asyncio.new_event_loop()
+        future = loop.run_until_complete(make())
+        loop.call_soon(print, "ready")
+        loop.run_until_complete(future)
+    """)
+    worker.wait_for("ready")
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["unwinds", "unwinds", "closed"], -SIGTERM)
+
+
+@pytest.mark.parametrize("run", ["asyncio", pytest.param("uvloop", marks=needs("uvloop"))])
+def test_sigterm_does_not_cut_the_tasks_that_the_end_of_the_loop_has_cancelled(script, run):
+    """The main task is over; `asyncio.run` waits for what it has left."""
+    lines, status = script(
+        """
+        import asyncio, importlib, os, signal, sys, time
+        import graceexit
+
+        graceexit.install(linger=60)
+        graceexit.on_exit(lambda: print("closed"))
+
+        async def left():
+            try:
+                await asyncio.sleep(60)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                await asyncio.sleep(0.1)
+                print("cleaned")
+
+        async def main():
+            task = asyncio.create_task(left())
+            await asyncio.sleep(0.01)
+
+        importlib.import_module(sys.argv[1]).run(main())
+        time.sleep(1)  # under uvloop the exit comes a moment later
+        print("never")
+        """,
+        run,
+    ).finish()
+    assert (steps(lines), status) == (["cleaned", "closed"], -SIGTERM)
+
+
 @pytest.mark.parametrize(("runs", "unwinds"), of_asyncio)
 def test_a_loop_that_does_not_turn_is_left_by_the_exit(loop, runs, unwinds):
     """The main task would never see that it is cancelled."""
@@ -666,7 +726,8 @@ def test_a_program_that_goes_on_after_ctrl_c_is_not_ended_by_its_grace(script):
     """)
     worker.wait_for("ready")
     worker.send(SIGINT)
-    assert worker.finish() == (["goes on", "False", "closed None"], 0)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["goes on", "False", "closed None"], 0)
 
 
 def test_the_unraisable_hook_of_the_program_is_back_when_it_has_unwound(script):
@@ -683,7 +744,8 @@ def test_the_unraisable_hook_of_the_program_is_back_when_it_has_unwound(script):
     """)
     worker.wait_for("ready")
     worker.send(SIGTERM)
-    assert worker.finish() == (["closed True"], -SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["closed True"], -SIGTERM)
 
 
 # To finish what is in hand

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 
 import pytest
 from harness import NO_THREADS_AT_THE_END, WHO, cut_off, needs_threads_at_the_end, said, steps
+from wording import assert_one_says, own, place
 
 needs_an_ender = needs_threads_at_the_end("Python itself waits for threads, and says nothing")
 WORKS = {
@@ -150,6 +152,89 @@ def test_ctrl_c_while_threads_are_waited_for_is_a_notice_first_and_then_the_end(
 
 
 @needs_an_ender
+def test_a_thread_that_an_item_starts_is_waited_for(script):
+    """Python would join it; without a signal nobody is cut off."""
+    lines, status = script("""
+        import threading, time
+        import graceexit
+
+        def work():
+            time.sleep(0.5)
+            print("worked")
+            graceexit.on_exit(lambda: print("closed too"))
+
+        @graceexit.on_exit
+        def close():
+            threading.Thread(target=work, daemon=False).start()
+            print("closed")
+    """).finish()
+    assert (steps(lines), status) == (["closed", "worked", "closed too"], 0)
+
+
+@needs_an_ender
+def test_the_first_ctrl_c_after_sigterm_is_a_notice_too(script):
+    """It kills nothing that SIGTERM has left its time."""
+    worker = script("""
+        import threading, time
+        import graceexit
+
+        def work():
+            graceexit.exiting.wait()
+            print("waits")
+            time.sleep(1)
+            print("worked")
+
+        graceexit.install(linger=60)
+        graceexit.on_exit(lambda: print("closed"))
+        threading.Thread(target=work).start()
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    worker.wait_for("ready")
+    worker.send(signal.SIGTERM)
+    worker.wait_for("waits")
+    worker.send(signal.SIGINT)
+    lines, status = worker.finish()
+    assert (own(lines), status) == (["worked", "closed"], -signal.SIGTERM)
+    assert_one_says(lines, "Ctrl-C: waiting .* more for thread", place("work"))
+
+
+@needs_an_ender
+def test_ctrl_c_in_a_child_whose_main_thread_has_ended_is_a_notice(script, start_method):
+    """A terminal sends it to the parent and to the children of it."""
+    worker = script(
+        """
+        import multiprocessing, os, sys, threading, time
+        import graceexit
+
+        def work():
+            time.sleep(0.5)
+            print("waits", os.getpid())
+            time.sleep(1)
+            print("worked")
+
+        def child():
+            graceexit.install(linger=60)
+            graceexit.on_exit(lambda: print("closed"))
+            threading.Thread(target=work).start()
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context(sys.argv[1])
+            process = context.Process(target=child)
+            process.start()
+            process.join()
+            print("exit code", process.exitcode)
+        """,
+        start_method,
+    )
+    pid = int(worker.wait_for(re.compile("^waits")).split()[1])
+    os.kill(pid, signal.SIGINT)
+    lines, status = worker.finish()
+    assert (own(lines), status) == (["worked", "closed", f"exit code {-signal.SIGINT}"], 0)
+
+
+@needs_an_ender
 def test_ctrl_c_pressed_twice_quickly_is_one_press(scenario):
     """Whoever holds the keys down, or presses them in two terminals, has not asked for more."""
     worker = scenario("ctrl_c", "thread", 1, "same")
@@ -246,7 +331,7 @@ def test_ctrl_c_ends_at_once_what_was_registered_when_nothing_was_left_to_run(sc
     lines, status = worker.finish()
     # Python may be about to say that it has ignored the first ones.
     assert re.search(
-        r"Ctrl-C again: ended at once; still running: callback 'close' \(\S+/script\.py:5\) at"
+        r"Ctrl-C: ended at once; still running: callback 'close' \(\S+/script\.py:5\) at"
         r" \S+/script\.py:8 in close$",
         steps(lines)[-1],
     )
