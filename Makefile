@@ -24,12 +24,14 @@ DEMO    := .venv-demo$(if $(GRANIAN),-$(GRANIAN))
 STAMP   := .made-by-$(VERSION)
 
 # $(call venv,what pip installs): make or update the environment whose stamp is the target. One
-# that another Python has made is made anew.
+# that another Python has made is made anew. For this may take minutes, it shows what pip has come to.
 define venv
-	@echo "Making $(@D) with Python $(VERSION)"
+	@echo "Making $(@D) with Python $(VERSION), once. pip collects:"
 	@$(PYTHON) -m venv $$(test -e $@ || echo --clear) $(@D)
 	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check $(1)
+	@{ $(@D)/bin/python -m pip install --disable-pip-version-check --progress-bar off $(1) || echo FAILED; } \
+		| awk '/^ *Collecting / { printf "%s ", $$2; fflush() } /^Installing collected/ { print "\nand installs it"; fflush() } \
+			/^FAILED$$/ { exit 1 }'
 	@touch $@
 endef
 
@@ -139,6 +141,16 @@ stub: .venv-lint/$(STAMP) ## write graceexit/__init__.pyi, which checkers and ed
 	.venv-lint/bin/ruff format build/__init__.pyi
 	mv build/__init__.pyi graceexit/
 
+.PHONY: docs
+docs: .venv-docs/$(STAMP) ## build the site of the pages into build/site, and follow its links
+	NO_COLOR=1 .venv-docs/bin/python tools/site.py
+
+.PHONY: api
+api: ## write docs/api.md from the docstrings
+	@mkdir -p build
+	$(PYTHON) tools/api.py >build/api.md
+	mv build/api.md docs/
+
 .PHONY: build
 build: .venv-build/$(STAMP) ## build the sdist, and the wheel from it, into dist/
 	rm -rf dist
@@ -154,7 +166,7 @@ check-dist: build ## build, and check what the index would get
 
 .PHONY: clean
 clean: ## remove whatever these targets have made
-	rm -rf .venv-* build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv-* .cache build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # __init__.py has the version, which an installed package keeps.
@@ -182,6 +194,9 @@ $(DEMO)/$(STAMP): pyproject.toml
 
 .venv-types/$(STAMP): pyproject.toml
 	$(call venv,--group types --editable .)
+
+.venv-docs/$(STAMP): pyproject.toml
+	$(call venv,--group docs)
 
 .venv-build/$(STAMP): pyproject.toml
 	$(call venv,--group build)

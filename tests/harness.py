@@ -45,6 +45,14 @@ UNMEASURED = {name: None for name in os.environ if name.startswith("COVERAGE_")}
 
 # Such a Python starts no thread once its main thread has ended; graceexit says so, once.
 NO_THREADS_AT_THE_END = (3, 12) <= sys.version_info < (3, 12, 3)
+
+
+def needs_threads_at_the_end(why: str) -> pytest.MarkDecorator:
+    """Mark a test that such a Python has to skip, and say why."""
+    reason = f"Python 3.12.0 to 3.12.2 start no thread once the main thread has ended: {why}"
+    return pytest.mark.skipif(NO_THREADS_AT_THE_END, reason=reason)
+
+
 # What graceexit says. A line begins with who speaks, and why the process exits.
 WHO = r"graceexit\[\d+\]: "
 WHY = WHO + r"[^:]+: "

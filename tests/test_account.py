@@ -8,7 +8,7 @@ import signal
 import sys
 
 import pytest
-from harness import NO_THREADS_AT_THE_END
+from harness import needs_threads_at_the_end
 from wording import assert_one_says, own, steps
 
 import graceexit
@@ -73,7 +73,7 @@ def test_a_process_that_a_signal_ends_writes_another_at_its_death(script, report
     assert outcomes(last) == outcomes(first) == [("poller", "done"), ("pool", "done")]
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there an item that hangs is for ever")
+@needs_threads_at_the_end("an item that hangs keeps the process")
 def test_what_went_wrong_is_told_with_its_place(script, reported):
     """What was raised; where it hangs, the innermost call first; whose limit it was."""
     lines, status = script(
@@ -105,7 +105,7 @@ def test_what_went_wrong_is_told_with_its_place(script, reported):
     assert line["ok"] is False
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there the exit waits on the main thread")
+@needs_threads_at_the_end("the exit waits on the main thread")
 def test_who_is_cut_off_is_told(script, reported):
     """By name and place, with the limit that was over."""
     worker = script("""

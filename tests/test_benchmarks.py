@@ -26,7 +26,7 @@ def test_a_row_gives_numbers_and_says_whether_they_are_reached(program, tmp_path
     assert status == 0, "\n".join(lines)
     row = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["rows"][name]
     if row["cannot"].get("graceexit") == "there is no /proc":
-        pytest.skip("there is no /proc")
+        pytest.skip("this system has no /proc, by which processes are found")
     assert "graceexit" in row["series"]
     assert len(row["series"]) + len(row["cannot"]) > 1
     samples = [one for series in row["series"].values() for one in series.values()]
@@ -38,7 +38,10 @@ def test_a_row_gives_numbers_and_says_whether_they_are_reached(program, tmp_path
         assert any(line.startswith(f"| {figure['what']} ") for line in lines)
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/environ").exists(),
+    reason="this system has no /proc, by which processes are found",
+)
 @pytest.mark.parametrize("name", ["run", "rest"])
 def test_ctrl_c_ends_the_benchmarks_and_what_they_measure(program, tmp_path, name):
     """No process is left, and nothing is written."""
@@ -56,7 +59,10 @@ def test_ctrl_c_ends_the_benchmarks_and_what_they_measure(program, tmp_path, nam
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not (BENCHMARKS / "results.json").exists(), reason="nothing measured yet")
+@pytest.mark.skipif(
+    not (BENCHMARKS / "results.json").exists(),
+    reason="benchmarks/results.json is not there: `make bench` has not run",
+)
 def test_the_page_shows_the_numbers_that_were_measured(program):
     """The tables are what benchmarks/report.py makes of results.json, and every plot is there."""
     check = program(sys.executable, BENCHMARKS / "report.py", "--check", env=UNMEASURED)

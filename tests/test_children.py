@@ -10,7 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import INLINE, NO_THREADS_AT_THE_END, cut_off, said, steps, without
+from harness import (
+    INLINE,
+    cut_off,
+    needs_threads_at_the_end,
+    said,
+    steps,
+    without,
+)
 
 # Python 3.12 and later warn of a fork where there are threads, which is what some programs do.
 FORKS = {"PYTHONWARNINGS": "ignore:This process:DeprecationWarning"}
@@ -190,7 +197,7 @@ def test_items_of_a_child_wait_for_its_threads_as_long_as_linger(
     assert cut == ["Thread-1 (wait)"]
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python does not fork at its end")
+@needs_threads_at_the_end("Python does not fork then either")
 @pytest.mark.parametrize("where", ["helper", "main"])
 @pytest.mark.parametrize(("child", "code"), [("exits", 5), ("returns", 0)])
 def test_a_fork_inside_an_item_runs_nothing_of_its_parent(scenario, child, code, where):
@@ -200,7 +207,7 @@ def test_a_fork_inside_an_item_runs_nothing_of_its_parent(scenario, child, code,
     assert (lines, status) == (["opened True", f"exit code {code}", "closed True"], 0)
 
 
-@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="needs fork")
+@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="this platform has no fork")
 def test_a_signal_that_a_forked_child_gets_at_once_is_its_own(script):
     """One that comes before graceexit has begun anew there: it dies of it, and runs nothing."""
     lines, status = script("""
@@ -241,8 +248,8 @@ def test_a_signal_that_a_forked_child_gets_at_once_begins_an_exit_that_goes_on(s
     assert (lines, status) == (["closed False", "exit code -15", "closed True"], 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nothing is logged by a thread there")
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@needs_threads_at_the_end("nothing is logged by a thread")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_a_handler_that_raises_as_a_child_says_what_it_has_dropped_skips_no_hook(script):
     """The hooks of others run all the same."""
     lines, status = script("""
@@ -301,7 +308,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody waits for the ender there")
+@needs_threads_at_the_end("nobody waits for what runs the items")
 def test_a_child_that_is_interrupted_in_its_hooks_runs_them_twice_and_its_items_once(script):
     """What waits for the end is started once: two would wait for each other."""
     lines, status = script(TWICE).finish()
@@ -309,7 +316,7 @@ def test_a_child_that_is_interrupted_in_its_hooks_runs_them_twice_and_its_items_
     assert status == 0
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python does not fork at its end")
+@needs_threads_at_the_end("Python does not fork then either")
 def test_a_fork_inside_an_item_begins_anew(scenario):
     """It has noticed nothing, has Python's handlers, and can register and run."""
     lines, status = scenario("fork_inside", "begins anew", "helper", env=FORKS).finish()
@@ -317,7 +324,7 @@ def test_a_fork_inside_an_item_begins_anew(scenario):
     assert (lines, status) == (["opened True", *anew, "exit code 5", "closed True"], 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python does not fork at its end")
+@needs_threads_at_the_end("Python does not fork then either")
 def test_a_fork_inside_a_stop_tells_no_other_thread_in_the_child(script):
     """Those threads are not there, and what would tell them may be shared with the parent."""
     lines, status = script(
@@ -358,7 +365,7 @@ def test_a_fork_as_the_main_thread_unwinds_is_a_process_of_its_own(scenario, end
     assert status == -signal.SIGTERM
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python does not fork at its end")
+@needs_threads_at_the_end("Python does not fork then either")
 @pytest.mark.parametrize("where", ["hook", "thread", "exit function"])
 def test_a_fork_while_the_process_ends_runs_nothing_of_its_parent(scenario, where):
     """In a hook of somebody else, in a thread that is waited for, and behind the items."""
@@ -376,7 +383,7 @@ def test_a_fork_while_the_process_ends_runs_nothing_of_its_parent(scenario, wher
 def test_process_1_of_a_container_ends_with_the_status_of_the_signal(program, how, status):
     """The kernel lets no signal kill it; what a server raises itself comes back, as ever."""
     if subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("unshare is not permitted here")
+        pytest.skip("a namespace of processes (unshare) is not permitted here")
     path = Path(__file__).parent / "scenarios" / "process_1.py"
     container = program(*UNSHARE, sys.executable, path, how)
     container.wait_for("process 1")

@@ -6,7 +6,7 @@ import re
 import signal
 
 import pytest
-from harness import NO_THREADS_AT_THE_END
+from harness import needs_threads_at_the_end
 from wording import (
     GRACE,
     LINGER,
@@ -23,9 +23,7 @@ from wording import (
 
 SIGTERM, SIGINT = signal.SIGTERM, signal.SIGINT
 
-needs_an_ender = pytest.mark.skipif(
-    NO_THREADS_AT_THE_END, reason="this Python cannot leave an item or a thread behind at its end"
-)
+needs_an_ender = needs_threads_at_the_end("nothing is left behind")
 
 PROGRAM = """
     import threading, time

@@ -8,7 +8,7 @@ import sys
 from textwrap import dedent, indent
 
 import pytest
-from harness import NO_THREADS_AT_THE_END
+from harness import NO_THREADS_AT_THE_END, needs_threads_at_the_end
 from wording import INLINE, own, steps
 
 SIGTERM, SIGINT = signal.SIGTERM, signal.SIGINT
@@ -17,12 +17,8 @@ VERSION = sys.version_info
 # Python 3.12 and later warn of a fork where there are threads, which is what some programs do.
 FORKS = {"PYTHONWARNINGS": "ignore:This process:DeprecationWarning"}
 
-pools_work = pytest.mark.skipif(
-    NO_THREADS_AT_THE_END, reason="this Python closes pools before items run, and starts no thread"
-)
-forks_work = pytest.mark.skipif(
-    NO_THREADS_AT_THE_END, reason="this Python does not fork once its main thread has ended"
-)
+pools_work = needs_threads_at_the_end("pools are closed before items run")
+forks_work = needs_threads_at_the_end("Python does not fork then either")
 
 # How a program ends: the signal, what its unwinding prints, its status and that of a child.
 ENDINGS = {
@@ -65,7 +61,10 @@ def test_they_work_in_the_items_of_a_child(scenario, start_method, imports, how)
     assert (lines, status) == ([*unwinding, *FOUND, f"exit code {code}"], 0)
 
 
-@pytest.mark.skipif(not NO_THREADS_AT_THE_END, reason="this Python starts threads at its end")
+@pytest.mark.skipif(
+    not NO_THREADS_AT_THE_END,
+    reason="about Python 3.12.0 to 3.12.2, which start no thread at their end",
+)
 @pytest.mark.parametrize("how", ENDINGS)
 @pytest.mark.parametrize("imports", IMPORTS)
 def test_where_no_thread_starts_at_the_end_each_item_is_still_run(scenario, imports, how):
@@ -805,7 +804,9 @@ def test_a_pool_and_a_manager_of_a_child_work_in_its_items(sends, how, code):
     assert sends(how, child) == ["first", "[(3, 3)]", f"exit code {code}"]
 
 
-@pytest.mark.skipif(VERSION >= (3, 13), reason="this Python itself waits for the grandchild first")
+@pytest.mark.skipif(
+    VERSION >= (3, 13), reason="from 3.13 on Python itself waits for the grandchild first"
+)
 def test_a_daemonic_grandchild_that_a_thread_waits_for_does_not_keep_a_child(sends):
     """It is ended by multiprocessing, whose part of the end comes after the items."""
     child = """

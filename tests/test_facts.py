@@ -315,7 +315,9 @@ UNJOIN = """
 """
 
 
-@pytest.mark.skipif(not HAS_SHUTDOWN_LOCKS, reason="3.13 joins threads by their handles, in C")
+@pytest.mark.skipif(
+    not HAS_SHUTDOWN_LOCKS, reason="about locks that Python up to 3.12 joins threads by"
+)
 @pytest.mark.parametrize("method", ["script", "fork", "spawn", "forkserver"])
 def test_a_thread_whose_lock_is_taken_from_the_shutdown_locks_is_not_joined(fact, method):
     """Up to 3.12 the hook can make the interpreter leave a non-daemon thread behind."""
@@ -465,7 +467,9 @@ def test_a_handler_may_release_a_lock_and_start_a_raw_thread_inside_thread_start
     assert (lines, status) == (["True True"], 0)
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs pthread_kill")
+@pytest.mark.skipif(
+    not hasattr(signal, "pthread_kill"), reason="this platform sends no signal to one thread"
+)
 def test_a_signal_that_another_thread_takes_does_not_wake_a_waiting_main_thread(fact):
     """The Python handler runs when the main thread has waited for all of its two seconds."""
     lines, status = fact("""

@@ -8,16 +8,27 @@ import time
 from signal import SIGTERM
 
 import pytest
-from harness import NO_THREADS_AT_THE_END, WITHOUT_GIL, cut_off, said, steps
+from harness import (
+    NO_THREADS_AT_THE_END,
+    WITHOUT_GIL,
+    cut_off,
+    needs_threads_at_the_end,
+    said,
+    steps,
+)
 from wording import ON_SIGTERM, assert_one_says, own
 
 from graceexit import Registry
 
 GRACE = 2.0
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="a pipe has a name on Linux alone")
+LINUX = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux gives a pipe a name to open it by"
+)
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nobody sends SIGTERM there")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="on Windows no process sends SIGTERM to another"
+)
 
 
 @pytest.fixture
@@ -229,7 +240,7 @@ def test_a_c_call_that_has_begun_before_the_signal_holds_it_up(script, tmp_path)
     assert (steps(lines), status) == (["noticed: False", "closed"], -SIGTERM)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="an item that hangs hangs there")
+@needs_threads_at_the_end("an item that hangs keeps the process")
 def test_hanging_items_have_half_of_what_is_left_each(ended):
     """Whatever their own timeouts are, so that one that hangs does not starve the rest."""
     lines, status, _ = ended("""
@@ -263,7 +274,7 @@ def test_hanging_items_have_half_of_what_is_left_each(ended):
     assert status == -SIGTERM
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="an item that hangs hangs there")
+@needs_threads_at_the_end("an item that hangs keeps the process")
 def test_thirty_hanging_items_do_not_keep_it_longer(ended):
     """Each is reported, those for which nothing is left too, and there is time for the death."""
     lines, status, _ = ended("""
@@ -281,7 +292,7 @@ def test_thirty_hanging_items_do_not_keep_it_longer(ended):
     assert status == -SIGTERM
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="items run after Python's own join there")
+@needs_threads_at_the_end("items run after Python has joined the threads")
 def test_a_program_that_ends_by_itself_is_gone_when_it_is_over(script):
     """
     Counted from the end of the main thread, here with a task that hangs in an executor.
@@ -347,9 +358,7 @@ EXECUTOR = """
     "ends",
     [
         "waits",
-        pytest.param(
-            "ends", marks=pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="no ender there")
-        ),
+        pytest.param("ends", marks=needs_threads_at_the_end("nothing runs beside the main thread")),
     ],
 )
 @pytest.mark.parametrize("first", ["", "import concurrent.futures.thread"])
@@ -431,7 +440,7 @@ def test_uninstall_cancels_it(script):
     assert (lines, status) == (["handled", "goes on"], 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="cannot fork once the main thread has ended")
+@needs_threads_at_the_end("Python does not fork then either")
 def test_a_fork_while_it_is_armed_leaves_the_child_alone_and_arms_it_again(ended):
     """An armed one would make the child hang as it ends, and its parent would have none."""
     lines, status, seconds = ended("""
@@ -454,7 +463,7 @@ def test_a_fork_while_it_is_armed_leaves_the_child_alone_and_arms_it_again(ended
     assert_last_resort(lines, status, seconds)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender there")
+@needs_threads_at_the_end("nothing runs beside the main thread")
 @pytest.mark.parametrize(
     ("grace", "expected"), [(60, ["drained", "closed"]), (4, ["closed", "drained"])]
 )

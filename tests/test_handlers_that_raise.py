@@ -7,12 +7,12 @@ import sys
 from signal import SIGTERM
 
 import pytest
-from harness import NO_THREADS_AT_THE_END, steps
+from harness import NO_THREADS_AT_THE_END, needs_threads_at_the_end, steps
 
 OLD_JOIN = sys.version_info < (3, 13)  # `threading._shutdown` waits for locks, in Python
 
 
-@pytest.mark.skipif(OLD_JOIN, reason="the stuck thread is not joined")
+@pytest.mark.skipif(OLD_JOIN, reason="about how Python joins threads from 3.13 on")
 def test_a_handler_that_swallows_an_exception_does_not_keep_the_main_thread_in_the_join(script):
     """It is asked to leave until the exit functions have begun."""
     lines, status = script("""
@@ -37,7 +37,7 @@ def test_a_handler_that_swallows_an_exception_does_not_keep_the_main_thread_in_t
     assert (ours, status) == (["closed", "held"], 0)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform has no SIGUSR1")
 def test_a_handler_that_raises_while_the_last_words_are_said_changes_no_status(script):
     """What it raises would leave the exit function, and the process would not die of the signal."""
     dying = script("""
@@ -76,7 +76,7 @@ def test_a_handler_that_raises_while_the_last_words_are_said_changes_no_status(s
     assert (steps(lines), status) == ([], -SIGTERM)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform has no SIGUSR1")
 def test_a_handler_that_raises_does_not_cut_the_waiting_short(script):
     """Here the exit function waits for the ender: nothing is left to unwind."""
     waiting = script("""
@@ -99,7 +99,7 @@ def test_a_handler_that_raises_does_not_cut_the_waiting_short(script):
     assert (steps(lines), status) == (["closed"], 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there the item itself is interrupted")
+@needs_threads_at_the_end("the item itself is interrupted")
 def test_a_handler_that_raises_does_not_cut_the_run_of_the_exit_function_short(script):
     """It runs what a thread has registered after the ender had done its work."""
     late = script("""
@@ -149,7 +149,7 @@ def test_a_signal_in_a_hook_of_somebody_else_raises_nothing_there(script):
     [
         "_begin",
         pytest.param(
-            "_wait", marks=pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody waits there")
+            "_wait", marks=needs_threads_at_the_end("Python itself waits for other threads")
         ),
         "run",
     ],

@@ -8,7 +8,16 @@ import signal
 import sys
 
 import pytest
-from harness import INLINE, NO_THREADS_AT_THE_END, UNMEASURED, WHY, said, steps, without
+from harness import (
+    INLINE,
+    NO_THREADS_AT_THE_END,
+    UNMEASURED,
+    WHY,
+    needs_threads_at_the_end,
+    said,
+    steps,
+    without,
+)
 
 import graceexit
 from graceexit import _process
@@ -290,7 +299,7 @@ def test_what_a_thread_registers_after_the_main_thread_has_ended_is_run(script, 
     assert (steps(lines), status) == (["closed"], 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody could stop it there")
+@needs_threads_at_the_end("nobody could stop the thread")
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_thread_that_is_registered_after_the_main_thread_has_ended_is_stopped(script, ends):
     """Though there was nothing to be run when the exit began; one that is stuck is left behind."""

@@ -6,7 +6,7 @@ import re
 import signal
 
 import pytest
-from harness import NO_THREADS_AT_THE_END, said, steps
+from harness import needs_threads_at_the_end, said, steps
 
 from graceexit import Registry
 
@@ -93,7 +93,7 @@ def ended(script):
     return run
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="an item that hangs hangs there")
+@needs_threads_at_the_end("an item that hangs keeps the process")
 @pytest.mark.parametrize(("ends", "status"), ENDS)
 @pytest.mark.parametrize("how", HANGS)
 def test_an_item_that_hangs_is_left_behind_however_it_hangs(ended, how, ends, status):
@@ -103,7 +103,7 @@ def test_an_item_that_hangs_is_left_behind_however_it_hangs(ended, how, ends, st
     assert code == status
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="an item that hangs hangs there")
+@needs_threads_at_the_end("an item that hangs keeps the process")
 @pytest.mark.parametrize(("ends", "status"), [("end", 1), ("signal", -SIGTERM)])
 @pytest.mark.parametrize("what", HOLDS)
 def test_an_item_that_holds_what_logging_needs_is_named_on_stderr(ended, what, ends, status):
@@ -197,7 +197,7 @@ for n in range(10):
     assert (lines.count("closed"), code) == (1, status)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="a stop that hangs hangs there")
+@needs_threads_at_the_end("a stop that hangs keeps the process")
 @pytest.mark.parametrize(("ends", "status"), ENDS)
 def test_a_stop_that_hangs_keeps_no_other_thread_from_being_told(ended, ends, status):
     """Its own thread is left behind when its time is over, unless it ends by itself."""

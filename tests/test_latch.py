@@ -52,7 +52,7 @@ def test_clear_begins_anew():
     assert latch.wait() is True
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs SIGUSR1")
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this platform has no SIGUSR1")
 def test_a_handler_may_set_it_wherever_the_main_thread_is():
     """
     A handler runs between any two instructions of `set` and of `wait`.

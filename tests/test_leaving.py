@@ -9,7 +9,7 @@ from signal import SIGINT, SIGTERM
 from types import FunctionType
 
 import pytest
-from harness import NO_THREADS_AT_THE_END, cut_off, said, steps
+from harness import cut_off, needs_threads_at_the_end, said, steps
 from wording import ON_SIGTERM, assert_one_says, own, place
 
 from graceexit._ender import EXIT_FUNCTIONS, Leave
@@ -66,7 +66,7 @@ def test_a_main_thread_that_a_hook_holds_after_a_signal_is_left_behind(script):
     assert status == -SIGTERM
 
 
-@pytest.mark.skipif(OLD_JOIN, reason="the stuck thread is not joined")
+@pytest.mark.skipif(OLD_JOIN, reason="about how Python joins threads from 3.13 on")
 def test_a_main_thread_that_does_not_react_in_a_second_is_left(script):
     """It is to leave the join of a stuck thread, and a handler there lets no exception through."""
     lines, status = script(
@@ -85,7 +85,7 @@ def test_a_main_thread_that_does_not_react_in_a_second_is_left(script):
     assert status == 1
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="an item that hangs hangs there")
+@needs_threads_at_the_end("an item that hangs keeps the process")
 @pytest.mark.parametrize(("ends", "status"), [("end", 1), ("signal", -SIGTERM)])
 def test_exit_functions_that_hang_get_five_seconds_once_an_item_was_left_behind(
     script, ends, status
@@ -157,7 +157,7 @@ def test_exit_functions_of_a_program_that_ends_by_itself_have_no_limit(script):
     assert (steps(lines), status) == (["closed", "exit function"], 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there Python joins them first")
+@needs_threads_at_the_end("Python joins the threads first")
 def test_a_thread_that_was_left_behind_takes_no_other_with_it(script):
     """A job that nobody has registered is finished, for the signal was not ours."""
     working = script("""
@@ -211,7 +211,7 @@ def test_a_death_is_not_kept_off_by_what_is_raised_beside_the_exit_functions(scr
     assert (steps(lines), status) == (["closed"], -SIGTERM)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender there")
+@needs_threads_at_the_end("nothing runs beside the main thread")
 def test_a_lock_of_the_imports_that_is_never_released_does_not_keep_the_process_alive(script):
     """A handler that raises in the middle of an import leaves it so; nobody else can import."""
     importing = script("""
@@ -242,7 +242,7 @@ def test_a_lock_of_the_imports_that_is_never_released_does_not_keep_the_process_
     assert status == -SIGTERM
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there a stuck thread hangs")
+@needs_threads_at_the_end("a stuck thread keeps the process")
 def test_what_others_leave_to_the_unraisable_hook_is_still_printed(script):
     """Only the exception by which the main thread leaves the join is kept quiet."""
     lines, status = script("""

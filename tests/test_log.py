@@ -9,14 +9,12 @@ import signal
 from textwrap import dedent, indent
 
 import pytest
-from harness import NO_THREADS_AT_THE_END
+from harness import needs_threads_at_the_end
 from wording import ON_SIGTERM, WHO, assert_one_says, own, said
 
 SIGTERM = signal.SIGTERM
 
-needs_an_ender = pytest.mark.skipif(
-    NO_THREADS_AT_THE_END, reason="this Python cannot leave an item behind at its end"
-)
+needs_an_ender = needs_threads_at_the_end("no item is left behind")
 
 PROGRAM = """
     import json, logging, sys, threading, time
@@ -222,7 +220,7 @@ def test_the_lines_say_that_there_was_no_sigterm(script, how):
     assert not [line for line in lines if "SIGTERM" in line]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_each_process_says_its_own_pid(script, start_method):
     """Several workers write into one log."""
     lines, status = script(

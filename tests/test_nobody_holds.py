@@ -10,16 +10,14 @@ from functools import partial
 from textwrap import dedent, indent
 
 import pytest
-from harness import INLINE, NO_THREADS_AT_THE_END, WITHOUT_GIL, without
+from harness import INLINE, WITHOUT_GIL, needs_threads_at_the_end, without
 from wording import assert_one_says, own, steps
 
 from graceexit import Registry
 
 SIGTERM = signal.SIGTERM
 
-needs_an_ender = pytest.mark.skipif(
-    NO_THREADS_AT_THE_END, reason="this Python cannot leave an item behind at its end"
-)
+needs_an_ender = needs_threads_at_the_end("no item is left behind")
 
 
 def at_depth(depth, source):
@@ -631,7 +629,7 @@ def test_what_cannot_be_looked_at_or_compared_does_not_hold_up_the_exit(script, 
     assert (steps(lines), got) == (["stopped", "called"], status)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_an_exit_function_that_cannot_be_compared_does_not_spoil_a_fork(script):
     """The child begins anew, with the callback that each process runs."""
     lines, status = script("""

@@ -6,11 +6,9 @@ import re
 import signal
 
 import pytest
-from harness import INLINE, NO_THREADS_AT_THE_END, WHO, steps, without
+from harness import INLINE, NO_THREADS_AT_THE_END, WHO, needs_threads_at_the_end, steps, without
 
-needs_threads = pytest.mark.skipif(
-    NO_THREADS_AT_THE_END, reason="there an item that hangs is on the main thread, for ever"
-)
+needs_threads = needs_threads_at_the_end("an item that hangs keeps the process")
 
 
 @pytest.mark.parametrize(("ends", "status"), [("end", 0), ("SIGTERM", -signal.SIGTERM)])

@@ -10,7 +10,7 @@ from signal import SIGINT, SIGTERM
 from types import SimpleNamespace
 
 import pytest
-from harness import NO_THREADS_AT_THE_END, cut_off, said, steps
+from harness import cut_off, needs_threads_at_the_end, said, steps
 
 from graceexit._executors import Executors
 from graceexit._exit import Exit
@@ -48,7 +48,7 @@ def test_items_wait_for_a_hook_of_somebody_else_within_linger(script):
     assert (steps(lines), status) == (["worked", "closed"], -SIGTERM)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody can run the items beside it there")
+@needs_threads_at_the_end("nobody can run the items beside the hook")
 def test_a_hook_of_somebody_else_that_outlives_linger_is_finished_once(script):
     """The handler is the program's own: nothing but the waiting of the items is cut short."""
     lines, status = script("""
@@ -84,7 +84,7 @@ def test_the_press_of_ctrl_c_that_has_ended_the_program_does_not_cut_the_items_s
     assert (steps(lines)[-1], status) == ("closed", -SIGINT)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender")
+@needs_threads_at_the_end("nothing runs beside the main thread")
 def test_the_exit_function_waits_until_the_ender_has_said_everything(script):
     """Without the hook it is what begins the exit, and no thread is joined after it."""
     lines, status = script("""
@@ -111,7 +111,7 @@ def test_the_exit_function_waits_until_the_ender_has_said_everything(script):
     assert (len(lines), status) == (2, 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nothing waits for other threads there")
+@needs_threads_at_the_end("Python itself waits for other threads")
 def test_an_ignored_ctrl_c_stays_ignored_during_the_exit(script):
     """As under nohup and in the background of a shell."""
     ignoring = script("""

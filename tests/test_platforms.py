@@ -7,7 +7,7 @@ import sys
 from signal import SIGINT, SIGTERM
 
 import pytest
-from harness import NO_THREADS_AT_THE_END, steps
+from harness import needs_threads_at_the_end, steps
 
 from graceexit._signals import Handlers
 
@@ -43,7 +43,7 @@ def test_a_platform_without_fork_and_thread_signals_cleans_up(script):
     assert (steps(lines), status) == (["the program's", "True", "closed"], 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="nobody can end the process there")
+@needs_threads_at_the_end("nobody else can end the process")
 @pytest.mark.parametrize(("ends", "status"), [("end", 1), ("signal", -SIGTERM)])
 def test_a_process_that_cannot_leave_the_join_is_ended(script, ends, status):
     """A stuck thread, and no signal that reaches the main thread alone."""
@@ -95,7 +95,7 @@ def test_without_the_threading_hook_the_exit_function_does_it(script, missing):
     assert (steps(lines), status) == (["first True True", "closed False"], 3)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGURG"), reason="needs SIGURG")
+@pytest.mark.skipif(not hasattr(signal, "SIGURG"), reason="this platform has no SIGURG")
 def test_somebody_elses_sigurg_changes_nothing(script):
     """It makes the main thread leave a join only when the ender wants it to."""
     lines, status = script("""

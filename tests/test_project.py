@@ -21,7 +21,7 @@ def test_programs_import_the_graceexit_that_the_tests_import(program):
 def test_the_wheel_holds_the_package_and_nothing_else(pytestconfig):
     """No folder of the checkout but graceexit/ is installed; the type marker and licence are."""
     if not pytestconfig.getoption("installed"):
-        pytest.skip("the checkout is tested, not the wheel")
+        pytest.skip("about the wheel, which `.ci/run` tests; this run tests the checkout")
     installed = files("graceexit") or []
     assert {path.parts[0] for path in installed} == {
         "graceexit",
@@ -46,7 +46,7 @@ def test_no_module_imports_one_that_stands_above_it():
 
 def test_the_page_of_the_index_has_only_links_that_lead_somewhere_there():
     """Beside it there is no file of the project, so links and pictures have whole addresses."""
-    text = metadata("graceexit").get_payload()
+    text = metadata("graceexit")["Description"]
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert len(links) > 10
     assert [link for link in links if not link.startswith("https://")] == []

@@ -421,7 +421,9 @@ def test_threads_that_have_ended_do_not_pile_up(registry):
     assert len(registry) <= 64 + 1
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="is_alive() takes no lock there")
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="about a lock that Thread.is_alive takes up to Python 3.12"
+)
 def test_threads_that_go_on_are_looked_at_seldom():
     """A process may have thousands of them; each registration costs the same."""
     looks = []
@@ -880,7 +882,9 @@ def test_a_stop_that_dawdles_and_then_raises_fails_its_thread(registry):
     assert str(results["dawdle"].error) == "cannot tell"
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="a join marks nothing there")
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="about a fault of Thread.join up to Python 3.12"
+)
 def test_a_thread_that_a_join_has_marked_as_stopped_is_waited_for(registry):
     """An exception that leaves `join` does that to one that goes on (python/cpython#90882)."""
     flag = threading.Event()

@@ -15,7 +15,9 @@ import pytest
 from harness import MARK, UNMEASURED, marked
 from servers.driver import free_port
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the process tree is Linux's")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="a rehearsal sees the tree of processes on Linux alone"
+)
 
 # A service without graceexit that never heard of its thread.
 FORGOTTEN = """
@@ -697,7 +699,7 @@ def test_the_items_that_a_process_reports_are_drawn_and_judged(rehearse):
     assert re.fullmatch(r"  thread poller +!+ +LEFT BEHIND after 0.50 s", row)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_worker_that_has_become_another_user_can_report(rehearse):
     """Servers that root starts have their workers run as somebody else."""
     run = rehearse(REPORTING.replace("USER", "os.setgid(65534); os.setuid(65534)"))

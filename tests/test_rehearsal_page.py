@@ -33,7 +33,9 @@ def gist(output):
     return [line for line in lines if not line.startswith(("SIGTERM to", "sent later"))]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the process tree is Linux's")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="a rehearsal sees the tree of processes on Linux alone"
+)
 def test_a_command_prints_what_the_page_shows(tmp_path):
     """`make docs-rehearsal` has written it, and a run of today says the same."""
     need("gunicorn")
@@ -50,7 +52,9 @@ def test_a_command_prints_what_the_page_shows(tmp_path):
     assert len(shown) == 2
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the process tree is Linux's")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="a rehearsal sees the tree of processes on Linux alone"
+)
 def test_the_test_of_the_page_is_one(program, tmp_path):
     """It passes with the service that the page mends, and fails with the first one."""
     need("gunicorn")

@@ -7,7 +7,7 @@ import signal
 import sys
 
 import pytest
-from harness import NO_THREADS_AT_THE_END, said, steps
+from harness import needs_threads_at_the_end, said, steps
 
 
 def test_it_runs_everything_whatever_its_order_and_waits_for_no_other_thread(script):
@@ -97,7 +97,7 @@ def test_a_second_call_waits_for_the_first_and_one_inside_an_item_returns_at_onc
     assert status == 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGUSR1")
+@pytest.mark.skipif(sys.platform == "win32", reason="this platform has no SIGUSR1")
 def test_a_handler_may_call_it_in_the_middle_of_it(script):
     """It runs on the thread that is waiting in the first call, and must not wait for that."""
     lines, status = script("""
@@ -196,7 +196,9 @@ def test_the_report_names_the_signal_that_was_noticed(script):
     assert status == 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="nobody sends SIGTERM there")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="on Windows no process sends SIGTERM to another"
+)
 def test_a_signal_in_the_middle_of_it_lets_the_items_end_once(script):
     """The main thread leaves `shutdown`, the ender goes on with the run, the process dies of it."""
     lines, status = script("""
@@ -225,7 +227,9 @@ def test_a_signal_in_the_middle_of_it_lets_the_items_end_once(script):
     assert status == -signal.SIGTERM
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs pthread_kill")
+@pytest.mark.skipif(
+    not hasattr(signal, "pthread_kill"), reason="this platform sends no signal to one thread"
+)
 def test_a_signal_that_another_thread_has_taken_is_noticed_while_items_run(script):
     """Its handler runs on the main thread, which nobody wakes for that."""
     lines, status = script("""
@@ -244,7 +248,7 @@ def test_a_signal_that_another_thread_has_taken_is_noticed_while_items_run(scrip
     assert (lines, status) == (["True"], 0)
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="no item has a timeout there after the end")
+@needs_threads_at_the_end("no item has a timeout then")
 def test_what_overran_in_it_holds_up_neither_the_caller_nor_the_exit(script):
     """A thread that ignores its stop is left behind, and the process ends all the same."""
     lines, status = script("""

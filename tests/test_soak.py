@@ -10,7 +10,9 @@ import pytest
 SOAK = Path(__file__).parent.parent / "tools" / "soak.py"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="nobody sends SIGTERM there")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="on Windows no process sends SIGTERM to another"
+)
 def test_programs_end_with_their_items_run_once_whenever_signals_come(program):
     """A failure prints the seed that replays it."""
     soak = program(sys.executable, SOAK, 200, limit=600)

@@ -7,7 +7,14 @@ from importlib.util import find_spec
 from signal import SIGINT, SIGTERM
 
 import pytest
-from harness import INLINE, NO_THREADS_AT_THE_END, UNMEASURED, said, steps, without
+from harness import (
+    INLINE,
+    UNMEASURED,
+    needs_threads_at_the_end,
+    said,
+    steps,
+    without,
+)
 
 ENDS = [("end", 7), ("signal", -SIGTERM)]
 WAITS = """
@@ -121,7 +128,7 @@ while True:
 """
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="what is said is said on the main thread there")
+@needs_threads_at_the_end("the log is written on the main thread")
 @pytest.mark.parametrize(("ends", "status"), ENDS)
 def test_a_pipe_that_nobody_reads_does_not_keep_the_process_alive(script, tmp_path, ends, status):
     """A write to it would block for ever, and items run before anything is waited for."""
@@ -169,7 +176,7 @@ graceexit.on_exit(lambda: 1 / 0, name="fails")
 
 
 @needs("gevent")
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="an item that hangs hangs there")
+@needs_threads_at_the_end("an item that hangs keeps the process")
 @pytest.mark.parametrize(("ends", "status"), ENDS)
 def test_in_a_process_that_gevent_has_patched_what_yields_has_a_timeout(ended, ends, status):
     """Threads are greenlets there; a callback that does not yield is waited for."""

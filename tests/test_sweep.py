@@ -6,14 +6,14 @@ import os
 from signal import SIGINT, SIGTERM
 
 import pytest
-from harness import NO_THREADS_AT_THE_END, UNMEASURED
+from harness import UNMEASURED, needs_threads_at_the_end
 
 # How many lines lie between two moments; 1 sweeps them all.
 STEP = int(os.environ.get("STEP_OF_A_SWEEP", "3"))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="items run on the main thread there, in between")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+@needs_threads_at_the_end("items run on the main thread")
 @pytest.mark.parametrize(
     ("when", "signum", "status"),
     [

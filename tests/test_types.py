@@ -65,6 +65,17 @@ def test_the_stub_is_what_make_stub_writes(monkeypatch):
     assert ast.unparse(ast.parse(written)) == ast.unparse(ast.parse(module.stub()))
 
 
+def test_the_page_of_the_api_is_what_make_api_writes(monkeypatch):
+    """It has every public name, as the docstrings explain it."""
+    page = HERE.parent / "docs" / "api.md"
+    if not page.exists():
+        pytest.skip("docs/api.md is not part of this copy")
+    monkeypatch.syspath_prepend(HERE.parent / "tools")
+    module = importlib.import_module("api")
+    assert page.read_text(encoding="utf-8") == module.page()
+    assert {*module.FUNCTIONS, *module.CLASSES, "exiting"} == set(graceexit.__all__)
+
+
 def completed(beginning):
     """Return what an editor offers after `graceexit.` and *beginning*."""
     import jedi

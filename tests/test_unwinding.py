@@ -79,7 +79,7 @@ def loop(scenario, tmp_path):
 def test_sigterm_unwinds_the_main_task_while_the_others_live(loop, runs, unwinds, sigint):
     """Its `finally` has the other tasks to work with; what follows the loop is not run."""
     if "trio" in runs and sigint != "Python's":
-        pytest.skip("trio's handler of SIGINT is what unwinds it, and it does not stand here")
+        pytest.skip("trio unwinds by its handler of SIGINT, which has been replaced in this case")
     worker = loop(runs, sigint)
     worker.send(SIGTERM)
     lines, status = worker.finish()
@@ -95,7 +95,7 @@ def test_sigterm_unwinds_the_main_task_while_the_others_live(loop, runs, unwinds
 def test_ctrl_c_unwinds_it_as_without_graceexit(loop, runs, unwinds):
     """The handlers that the loops have for it stay in place."""
     if VERSION < (3, 11) and unwinds is SENT:
-        pytest.skip("at Ctrl-C this Python cancels every task at once")
+        pytest.skip("asyncio of Python 3.10 cancels every task at once at Ctrl-C")
     worker = loop(runs)
     worker.send(SIGINT)
     lines, status = worker.finish()
@@ -1226,7 +1226,7 @@ def test_a_child_that_is_started_in_a_block_has_nothing_in_hand(script, start_me
     assert (steps(lines), status) == (expected, 0)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_a_child_that_another_thread_forks_has_nothing_in_hand(script):
     """The block is that of the main thread of its parent, which is not there."""
     worker = script(

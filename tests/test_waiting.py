@@ -7,12 +7,10 @@ import re
 import signal
 
 import pytest
-from harness import NO_THREADS_AT_THE_END, WHO, cut_off, said, steps
+from harness import NO_THREADS_AT_THE_END, WHO, cut_off, needs_threads_at_the_end, said, steps
 from wording import assert_one_says, own, place
 
-needs_an_ender = pytest.mark.skipif(
-    NO_THREADS_AT_THE_END, reason="there Python itself waits for them, and says nothing"
-)
+needs_an_ender = needs_threads_at_the_end("Python itself waits for threads, and says nothing")
 WORKS = {
     "thread": ["worked", "closed"],
     "executor": ["worked", "closed"],
@@ -249,7 +247,10 @@ def test_ctrl_c_pressed_twice_quickly_is_one_press(scenario):
     assert (*cut_off(lines), status) == (["closed"], ["backup"], -signal.SIGINT)
 
 
-@pytest.mark.skipif(not NO_THREADS_AT_THE_END, reason="it has an ender")
+@pytest.mark.skipif(
+    not NO_THREADS_AT_THE_END,
+    reason="about Python 3.12.0 to 3.12.2, which start no thread at their end",
+)
 def test_ctrl_c_while_python_joins_the_threads_runs_the_items_at_once(scenario):
     """Where nobody can wait for them instead of the main thread, it leaves the join."""
     worker = scenario("ctrl_c", "thread", 60)
@@ -260,7 +261,9 @@ def test_ctrl_c_while_python_joins_the_threads_runs_the_items_at_once(scenario):
 
 
 @needs_an_ender
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs pthread_kill")
+@pytest.mark.skipif(
+    not hasattr(signal, "pthread_kill"), reason="this platform sends no signal to one thread"
+)
 def test_a_signal_that_another_thread_takes_is_noticed_while_threads_are_waited_for(script):
     """Python runs its handler on the main thread, which sits in a join and is not woken by it."""
     lines, status = script("""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from signal import SIGTERM
 
 import pytest
-from harness import INLINE, NO_THREADS_AT_THE_END, without
+from harness import INLINE, needs_threads_at_the_end, without
 
 
 def test_a_signal_while_the_join_goes_on_without_an_ender_ends_the_program(script):
@@ -97,7 +97,7 @@ def test_a_child_without_threads_dies_of_sigterm_after_its_items(script):
     assert status == 0
 
 
-@pytest.mark.skipif(NO_THREADS_AT_THE_END, reason="there is no ender there")
+@needs_threads_at_the_end("nothing runs beside the main thread")
 @pytest.mark.parametrize("where", ["main", "fork", "spawn"])
 def test_an_ender_alone_is_enough(script, where):
     """The limit is reached by the ender: it joins the others, and nothing joins it."""

@@ -43,6 +43,7 @@ START_WITHIN = 30.0  # seconds for a program to listen
 KILL_AFTER = 10.0  # seconds after SIGTERM
 AGAIN_AFTER = 3.0  # seconds after which a process that has not noticed its SIGTERM gets it again
 SETTLE = 1.0  # seconds of load at least, before each SIGTERM
+A_RESTART = {"a": 2, "b": 2, "c": 12}  # seconds, about
 
 pressed = threading.Event()  # Ctrl-C; it takes effect in `pause`, so that no process is forgotten
 
@@ -200,6 +201,7 @@ class Restart(NamedTuple):
     seconds: float
     killed: int
     again: int
+    processes: int
 
 
 @contextlib.contextmanager
@@ -219,7 +221,8 @@ def a_broker(folder):
 
 
 def stop(server, say):
-    """Send SIGTERM and see the server end; return the seconds, who was killed, who asked again."""
+    """Send SIGTERM and see the server end: seconds, how many killed, asked again, there at all."""
+    processes = len(members(server))
     began, again = time.monotonic(), 0
     server.send_signal(signal.SIGTERM)
     while left := members(server):
@@ -234,7 +237,7 @@ def stop(server, say):
                 os.kill(pid, signal.SIGTERM)
             again = len(unnoticed)
         say(f"SIGTERM {since:.1f} s ago")
-    return time.monotonic() - began, kill(server), again
+    return time.monotonic() - began, kill(server), again, processes
 
 
 def restarts(row, broker, folder, options, progress):
@@ -269,7 +272,7 @@ def restarts(row, broker, folder, options, progress):
             ):
                 pause()
                 say(f"{len(clients.accepted)} accepted")
-            seconds, killed, again = stop(server, say)
+            how = stop(server, say)
             if number == options.restarts:
                 clients.stop()
             accepted = clients.accepted[counted:]
@@ -278,7 +281,7 @@ def restarts(row, broker, folder, options, progress):
             found = found_in(topic, broker)
             all_found.update(found)  # a client may note an answer when its server has long gone
             lost = len(set(accepted) - all_found)
-            yield Restart(len(accepted), len(found), lost, seconds, killed, again)
+            yield Restart(len(accepted), len(found), lost, *how)
     finally:
         clients.stopping = True
         if server is not None:
@@ -286,13 +289,41 @@ def restarts(row, broker, folder, options, progress):
 
 
 def run_row(row, broker, folder, options, progress):
-    """Restart the server under load; return the row, whether all is well, who was asked again."""
+    """Restart the server under load; return the row of the table, and what all restarts gave."""
     each = list(restarts(row, broker, folder, options, progress))
-    accepted, found, lost, _, killed, again = map(sum, zip(*each, strict=True))
+    total = Restart(*map(sum, zip(*each, strict=True)))
     times = [one.seconds for one in each]
     seconds = f"{min(times):.1f} to {max(times):.1f}"
-    cells = (f"({row}) {ROWS[row][1]}", accepted, found, lost, seconds, killed)
-    return cells, (lost == 0 and killed == 0 and accepted > 0), again
+    name = f"({row}) {ROWS[row][1]}"
+    return (name, total.accepted, total.found, total.lost, seconds, total.killed), total
+
+
+def beginning(options):
+    """Say what is going to happen, and how long it takes."""
+    seconds = sum(A_RESTART[row] for row in options.rows) * options.restarts
+    rows = "\n".join(f"  ({row}) {ROWS[row][1]}" for row in options.rows)
+    return (
+        f"Granian takes messages from {CLIENTS} clients and sends them to Kafka on a thread. Under"
+        f" this load it gets\nSIGTERM, {options.restarts} times for each way to end the thread:\n"
+        f"{rows}\nThen what it has accepted is looked for in Kafka. It takes about"
+        f" {seconds} s.\n"
+    )
+
+
+def meaning(totals):
+    """Say in one sentence what the table means."""
+    said = []
+    for row, one in totals.items():
+        what = f"lost {one.lost:,} messages that it had accepted" if one.lost else "lost nothing"
+        if one.killed:
+            what += (
+                f", but that is no success: {one.killed} of its {one.processes} processes were"
+                f" still there {KILL_AFTER:.0f} s after SIGTERM, and had to be killed"
+            )
+        elif not one.lost:
+            what += ", and every process ended by itself"
+        said.append(f"({row}) {what}")
+    return f"What it means: {'; '.join(said)}."
 
 
 def main():
@@ -309,17 +340,16 @@ def main():
             print(f"\r{text:60}", end="", file=sys.stderr, flush=True)
 
     table = [("", "accepted", "found", "lost", "seconds to stop", "killed")]
-    good, again = True, 0
+    totals = {}
+    print(beginning(options), file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="graceexit-demo-") as name:
         folder = Path(name)
         with a_broker(folder) as broker:
             for row in options.rows:
                 if not sys.stderr.isatty():
                     print(f"running {row}: {ROWS[row][1]}", file=sys.stderr, flush=True)
-                cells, well, unnoticed = run_row(row, broker, folder, options, progress)
+                cells, totals[row] = run_row(row, broker, folder, options, progress)
                 table.append(tuple(map(str, cells)))
-                again += unnoticed
-                good = good and (well or row != "a")
         progress("")
     print(
         f"\nGranian {importlib.metadata.version('granian')}, {INTERFACE}, {WORKERS} workers,"
@@ -331,12 +361,14 @@ def main():
         numbers = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
         print("  ".join([first.ljust(widths[0]), *numbers]))
     print(f"killed: processes that had not ended {KILL_AFTER:.0f} s after SIGTERM")
-    if again:
+    if again := sum(one.again for one in totals.values()):
         # The server may start threads when it is told to stop, for the clients of a worker that has
         # gone come to the next; and a signal is lost on a main thread that waits without a limit
         # when another thread that is just starting one takes it (python/cpython#85300).
         print(f"{again} processes had not noticed SIGTERM after {AGAIN_AFTER:.0f} s: sent again")
-    return 0 if good else 1
+    print(meaning(totals))
+    ours = totals.get("a")
+    return int(ours is not None and bool(ours.lost or ours.killed or not ours.accepted))
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def test_gunicorn_s_sync_workers_lose_what_waits_for_them(rehearse):
     assert len(run.processes) == 3
 
 
-@pytest.mark.skipif(not REPORTS, reason="this graceexit writes no report")
+@pytest.mark.skipif(not REPORTS, reason="the tested graceexit has no reports yet")
 @pytest.mark.parametrize("name", SERVERS)
 def test_the_items_of_each_worker_are_drawn(rehearse, name):
     """Each process that has the application has run both of its items."""

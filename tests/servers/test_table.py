@@ -12,7 +12,7 @@ from servers.table import PAGE, RESULTS, split, table
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the documentation is not there")
+pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="docs/ is not part of this copy")
 
 
 def test_the_table_is_what_is_made_of_the_committed_results():
