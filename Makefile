@@ -52,12 +52,16 @@ test-servers: $(SERVERS)/$(STAMP) $(SERVERS)-granian-1.3/$(STAMP) debian ## run 
 	$(SERVERS)/bin/pytest tests/servers -n 8 --every-server --results build/servers.json $(ARGS)
 
 .PHONY: test-clients
-test-clients: $(CLIENTS)/$(STAMP) ## terminate children that write with pyarrow, lmdb, duckdb and h5py; 300 MB, not in CI
-	$(CLIENTS)/bin/pytest tests/test_clients.py -n $(WORKERS) $(ARGS)
+test-clients: $(CLIENTS)/$(STAMP) debian-clients ## end programs with real clients, and children that write files; 500 MB, not in CI
+	RESULTS_OF_CLIENTS=build/clients $(CLIENTS)/bin/pytest tests/test_clients.py tests/clients -n $(WORKERS) $(ARGS)
 
 .PHONY: docs-servers
 docs-servers: ## write the table of docs/servers.md from what `make test-servers` has found
 	PYTHONPATH=tests $(SERVERS)/bin/python -m servers.table build/servers.json
+
+.PHONY: docs-clients
+docs-clients: ## write the table of docs/clients.md from what `make test-clients` has found
+	PYTHONPATH=tests $(CLIENTS)/bin/python -m clients.table build/clients
 
 .PHONY: docs-rehearsal
 docs-rehearsal: $(VENV)/$(STAMP) ## run the rehearsals of docs/rehearsal.md, and write what they print and the picture
@@ -73,6 +77,16 @@ debian: $(SERVERS)/$(STAMP)
 	@test -e $(SERVERS)/bin/mod_wsgi-express || { command -v apxs && unshare --user true \
 		&& $(SERVERS)/bin/python -m pip install -qq mod_wsgi==6.1.1; } >/dev/null 2>&1 \
 		|| echo "mod_wsgi is not installed"
+
+# Redis, PostgreSQL and Mosquitto, for the clients; as above.
+.PHONY: debian-clients
+debian-clients:
+	@for one in redis-server postgresql mosquitto; do \
+		test $$one = postgresql && ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && continue; \
+		PATH="$$PATH:/usr/sbin" command -v $$one >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+			&& apt-get -qq update && apt-get -qq install --no-install-recommends --yes $$one; } >/dev/null 2>&1 \
+			|| echo "$$one is not installed"; \
+	done
 
 .PHONY: test-all
 test-all: ## run every test on every Python from 3.10 up that pyenv or PATH has
