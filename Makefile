@@ -20,6 +20,7 @@ TESTED  := $(if $(filter 3.13.%t,$(VERSION)),--group broker --group pure-servers
 	--only-binary hypothesis,--group servers --group loops)
 SERVERS := .venv-servers-$(VERSION)
 CLIENTS := .venv-clients-$(VERSION)
+SUPERVISORS := .venv-supervisors-$(VERSION)
 DEMO    := .venv-demo$(if $(GRANIAN),-$(GRANIAN))
 STAMP   := .made-by-$(VERSION)
 
@@ -52,12 +53,24 @@ test-servers: $(SERVERS)/$(STAMP) $(SERVERS)-granian-1.3/$(STAMP) debian ## run 
 	$(SERVERS)/bin/pytest tests/servers -n 8 --every-server --results build/servers.json $(ARGS)
 
 .PHONY: test-clients
-test-clients: $(CLIENTS)/$(STAMP) ## terminate children that write with pyarrow, lmdb, duckdb and h5py; 300 MB, not in CI
-	$(CLIENTS)/bin/pytest tests/test_clients.py -n $(WORKERS) $(ARGS)
+test-clients: $(CLIENTS)/$(STAMP) debian-clients ## end programs with real clients, and children that write files; 500 MB, not in CI
+	RESULTS_OF_CLIENTS=build/clients $(CLIENTS)/bin/pytest tests/test_clients.py tests/clients -n $(WORKERS) $(ARGS)
+
+.PHONY: test-supervisors
+test-supervisors: $(SUPERVISORS)/$(STAMP) $(SUPERVISORS)/debian ## stop a program under each supervisor, terminal and reloader; not in CI
+	$(SUPERVISORS)/bin/pytest tests/supervisors -n $(WORKERS) --every-supervisor build/supervisors.json $(ARGS)
+
+.PHONY: docs-supervisors
+docs-supervisors: ## write the tables of docs/supervisors.md from what `make test-supervisors` has found
+	PYTHONPATH=tests $(SUPERVISORS)/bin/python -m supervisors.table build/supervisors.json
 
 .PHONY: docs-servers
 docs-servers: ## write the table of docs/servers.md from what `make test-servers` has found
 	PYTHONPATH=tests $(SERVERS)/bin/python -m servers.table build/servers.json
+
+.PHONY: docs-clients
+docs-clients: ## write the table of docs/clients.md from what `make test-clients` has found
+	PYTHONPATH=tests $(CLIENTS)/bin/python -m clients.table build/clients
 
 .PHONY: docs-rehearsal
 docs-rehearsal: $(VENV)/$(STAMP) ## run the rehearsals of docs/rehearsal.md, and write what they print and the picture
@@ -73,6 +86,25 @@ debian: $(SERVERS)/$(STAMP)
 	@test -e $(SERVERS)/bin/mod_wsgi-express || { command -v apxs && unshare --user true \
 		&& $(SERVERS)/bin/python -m pip install -qq mod_wsgi==6.1.1; } >/dev/null 2>&1 \
 		|| echo "mod_wsgi is not installed"
+
+# Redis, PostgreSQL and Mosquitto, for the clients; as above.
+.PHONY: debian-clients
+debian-clients:
+	@for one in redis-server postgresql mosquitto; do \
+		test $$one = postgresql && ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && continue; \
+		PATH="$$PATH:/usr/sbin" command -v $$one >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+			&& apt-get -qq update && apt-get -qq install --no-install-recommends --yes $$one; } >/dev/null 2>&1 \
+			|| echo "$$one is not installed"; \
+	done
+
+# What is no Python. Where it cannot be installed, the tests of it say that they skip it.
+$(SUPERVISORS)/debian: $(SUPERVISORS)/$(STAMP)
+	@{ command -v tini && command -v dumb-init && command -v tmux && command -v mpirun; } >/dev/null \
+		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get -qq update \
+			&& apt-get -qq install --no-install-recommends --yes \
+				tini dumb-init tmux openmpi-bin; } >/dev/null 2>&1 || true
+	@command -v npm >/dev/null && npm install --silent --prefix build/npm pm2@7.0.4 >/dev/null || true
+	@touch $@
 
 .PHONY: test-all
 test-all: ## run every test on every Python from 3.10 up that pyenv or PATH has
@@ -178,6 +210,9 @@ $(SERVERS)/$(STAMP): pyproject.toml
 
 $(SERVERS)-granian-1.3/$(STAMP): pyproject.toml
 	$(call venv,'granian==1.3.*' --editable .)
+
+$(SUPERVISORS)/$(STAMP): pyproject.toml
+	$(call venv,--group test --group supervisors --editable .)
 
 $(CLIENTS)/$(STAMP): pyproject.toml
 	$(call venv,--group test --group clients --editable .)

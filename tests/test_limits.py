@@ -1,0 +1,153 @@
+"""What docs/limits.md says of programs that wait in C, are replaced, take signals, or leave."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+from harness import steps
+from serving import need
+
+TERM = signal.SIGTERM
+
+# Loops in C. With "timer" there is a bit of Python now and then, with "event" once, after 2 s.
+LOOPS = {
+    "tkinter": """
+        import sys
+        import time
+        import tkinter
+        import graceexit
+
+        event = time.monotonic() + (1.5 if "event" in sys.argv else 0)
+        graceexit.on_exit(lambda: print("closed", time.monotonic() >= event))
+        interpreter = tkinter.Tcl()  # as Tk, without a window
+
+        def beat():
+            interpreter.tk.createtimerhandler(100, beat)
+
+        interpreter.tk.createtimerhandler(1, lambda: print("ready"))
+        if "timer" in sys.argv:
+            beat()
+        if "event" in sys.argv:
+            interpreter.tk.createtimerhandler(2000, lambda: None)
+        interpreter.mainloop(-1)
+    """,
+    "PySide6": """
+        import sys
+        import time
+        import graceexit
+        from PySide6.QtCore import QCoreApplication, QTimer
+
+        event = time.monotonic() + (1.5 if "event" in sys.argv else 0)
+        graceexit.on_exit(lambda: print("closed", time.monotonic() >= event))
+        app = QCoreApplication()
+        timer = QTimer()
+        timer.timeout.connect(lambda: None)
+        if "timer" in sys.argv:
+            timer.start(100)
+        QTimer.singleShot(1, lambda: print("ready"))
+        if "event" in sys.argv:
+            QTimer.singleShot(2000, lambda: None)
+        app.exec()
+    """,
+}
+
+
+@pytest.mark.parametrize("notices", ["timer", "event"])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_loop_in_c_notices_a_signal_when_it_next_calls_python(script, loop, notices):
+    """A timer sees to that; without one it may be long until there is an event."""
+    need(loop)
+    running = script(LOOPS[loop], notices)
+    running.wait_for("ready")
+    running.settle()
+    running.send(TERM)
+    lines, status = running.finish()
+    assert (steps(lines), status) == (["closed True"], -TERM)
+
+
+@pytest.mark.parametrize(("before", "closed"), [("", []), ("graceexit.shutdown()", ["closed"])])
+def test_a_program_that_is_replaced_runs_its_items_by_shutdown(script, before, closed):
+    """`os.execv` asks nobody."""
+    running = script(f"""
+        import os
+        import sys
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        {before}
+        os.execv(sys.executable, [sys.executable, "-c", "print('the next program')"])
+    """)
+    assert running.finish() == ([*closed, "the next program"], 0)
+
+
+def test_a_signal_that_sigwait_takes_is_not_noticed(script):
+    """The items run as the program comes to its end, and `exiting` is set no sooner."""
+    running = script("""
+        import signal
+        import graceexit
+
+        @graceexit.on_exit
+        def close():
+            print("closed", graceexit.exiting.is_set(), graceexit.exiting.signum)
+
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        print("ready")
+        print(signal.sigwait([signal.SIGTERM]) == signal.SIGTERM, graceexit.exiting.is_set())
+    """)
+    running.wait_for("ready")
+    running.send(TERM)
+    lines, status = running.finish()
+    assert (steps(lines), status) == (["True False", "closed True None"], 0)
+
+
+DAEMON = """
+    import os
+    import sys
+    import time
+    import graceexit
+
+    def register():
+        graceexit.on_exit(lambda: print("closed"))
+
+    if sys.argv[1] == "before":
+        register()
+    for _ in range(2):  # a daemon calls os.setsid() between them
+        if os.fork():
+            os._exit(0)
+    if sys.argv[1] == "after":
+        register()
+    print("daemon", os.getpid())
+    while True:
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize(("when", "closed"), [("before", []), ("after", ["closed"])])
+def test_a_daemon_registers_after_its_forks(script, when, closed):
+    """What was registered before belongs to a process that is gone."""
+    running = script(DAEMON, when)
+    daemon = int(running.wait_for(re.compile("^daemon ")).split()[1])
+    os.kill(daemon, TERM)
+    assert running.finish() == (closed, 0)
+
+
+def test_a_signal_of_one_s_own_choice_ends_the_program(script):
+    """SIGHUP does what SIGTERM does, if it is asked for."""
+    running = script("""
+        import signal
+        import time
+        import graceexit
+
+        graceexit.install(signals=(signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        graceexit.on_exit(lambda: print("closed"))
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    running.wait_for("ready")
+    running.send(signal.SIGHUP)
+    lines, status = running.finish()
+    assert (steps(lines), status) == (["closed"], -signal.SIGHUP)
