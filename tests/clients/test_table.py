@@ -8,7 +8,7 @@ import pytest
 from clients.rows import ROWS
 from clients.table import PAGE, RESULTS, split, table
 
-pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the documentation is not there")
+pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="docs/ is not part of this copy")
 
 
 def test_the_table_is_what_is_made_of_the_committed_results():

@@ -68,7 +68,7 @@ def test_an_item_that_takes_longer_is_cut(program, tmp_path, row, every):
 def test_nothing_runs_where_the_signal_is_not_asked_for(program, tmp_path, row, every):
     """What `install(signals=...)` is written for: the signal kills a program that has not."""
     if not row.signals:
-        pytest.skip("it needs no signals=...")
+        pytest.skip("graceexit handles what this one sends without signals=...")
     version_of(row)
     assert served(row, program, tmp_path) == []
 
@@ -76,7 +76,7 @@ def test_nothing_runs_where_the_signal_is_not_asked_for(program, tmp_path, row, 
 def test_the_table_is_what_is_made_of_the_committed_results():
     """Nobody has written into it by hand, or changed a row without running it."""
     if not PAGE.exists():
-        pytest.skip("the documentation is not there")
+        pytest.skip("docs/ is not part of this copy")
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     assert results.keys() == {row.name for row in ROWS}
     for row in ROWS:
