@@ -14,6 +14,7 @@ import re
 import shutil
 import socket
 import socketserver
+import tempfile
 import threading
 import zlib
 from pathlib import Path
@@ -49,6 +50,8 @@ def http(program, folder):
             self.send_response(204 if influx_or_loki else 200)
             self.send_header("Content-Length", "0")
             self.end_headers()
+
+        do_PUT = do_POST  # noqa: N815
 
         def log_message(self, *_):
             """Say nothing."""
@@ -166,6 +169,39 @@ def redis(program, folder):
 
 
 @contextlib.contextmanager
+def postgres(program, folder):
+    """Start PostgreSQL with a table `items`, as the user `postgres` where we are root."""
+    initdb, server = (
+        newest(f"/usr/lib/postgresql/*/bin/{name}") for name in ("initdb", "postgres")
+    )
+    import psycopg
+
+    with tempfile.TemporaryDirectory() as name:  # every folder above it is open to that user
+        data = Path(name, "data")
+        become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        if become:
+            shutil.chown(name, "postgres")
+        made = program(*become, initdb, "-D", data, "-U", "app", "--no-sync", cwd=Path(name))
+        assert made.finish()[1] == 0, made.lines
+        port = free_port()
+        options = ("-p", port, "-k", "", "-h", "127.0.0.1", "-F")
+        running = program(*become, server, "-D", data, *options, cwd=Path(name))
+        running.wait_for(re.compile("ready to accept connections"))
+        address = f"host=127.0.0.1 port={port} user=app dbname=postgres"
+        with psycopg.connect(address) as connection:
+            connection.execute("CREATE TABLE items (item text)")
+
+        def items():
+            """Return what is in the table."""
+            with psycopg.connect(address) as connection:
+                rows = connection.execute("SELECT item FROM items").fetchall()
+            return found("\n".join(item for (item,) in rows).encode())
+
+        yield address, items
+        running.close()
+
+
+@contextlib.contextmanager
 def mosquitto(program, folder):
     """Start Mosquitto, and subscribe."""
     need("mosquitto")
@@ -224,6 +260,14 @@ def need(command):
     """Skip the test where Debian's program is not installed."""
     if shutil.which(command, path=PATH) is None:
         pytest.skip(f"{command} is not installed")
+
+
+def newest(pattern):
+    """Return the last program that is there; skip the test where there is none."""
+    paths = sorted(Path("/").glob(pattern[1:]))
+    if not paths:
+        pytest.skip(f"{Path(pattern).name} is not installed")
+    return paths[-1]
 
 
 def found(text):

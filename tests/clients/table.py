@@ -26,7 +26,7 @@ def table(results):
     pythons = " and ".join(sorted({one["python"] for one in results.values()}))
     names = sorted({f"{n} {v}" for one in results.values() for n, v in one["versions"].items()})
     rows = [
-        line((row.name, f"`{row.write}`", without(row, results[row.app]), row.watch or "-"))
+        line((row.name, written(row), without(row, results[row.app]), row.watch or "-"))
         for row in ROWS
         if row.app in results
     ]
@@ -40,6 +40,11 @@ def table(results):
             "",
         ]
     )
+
+
+def written(row):
+    """Return the lines to write."""
+    return "<br>".join(f"`{one}`" for one in row.write.splitlines())
 
 
 def without(row, found):
