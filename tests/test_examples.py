@@ -17,6 +17,7 @@ import yaml
 from harness import steps
 from servers.driver import free_port
 from serving import connect, get, need
+from test_kafka import CONSUMES
 
 TESTS = Path(__file__).parent
 EXAMPLES = TESTS.parent / "examples"
@@ -139,6 +140,38 @@ def test_uvicorn_ends_a_task_in_the_lifespan_and_the_rest_afterwards(serve, work
     if workers == 1:
         assert lines == expected
     assert status == (-signal.SIGTERM if workers == 1 else 0)
+
+
+ASGI = {
+    "uvicorn": [],
+    "granian": ["--interface", "asgi"],
+    "hypercorn": [],
+    "gunicorn": ["--worker-class", "uvicorn_worker.UvicornWorker"],
+}
+
+
+@pytest.mark.parametrize("server", ASGI)
+def test_every_asgi_server_stops_a_producer_in_the_lifespan_and_the_thread_afterwards(
+    example, script, broker, server
+):
+    """What has been accepted is in the topic, though the batch had a second to wait."""
+    need("aiokafka", server, *(["uvicorn_worker"] if server == "gunicorn" else []))
+    port = free_port()
+    command = (*ASGI[server], *command_of("17_lifespan").split()[1:])
+    bind = ["--port", port] if server in {"uvicorn", "granian"} else ["-b", f"127.0.0.1:{port}"]
+    running = example("-m", server, *command, *bind, env={"KAFKA": broker})
+    connection = connect(running, port)
+    for number in range(20):
+        connection.request("POST", "/", body=f"message {number}")
+        response = connection.getresponse()
+        response.read()
+        assert response.status == 204
+    connection.close()
+    running.send(signal.SIGTERM)
+    lines, status = running.finish()
+    assert ours(lines, "stopped", "graceexit") == ["stopped the producer", "stopped the thread"]
+    assert status == (-signal.SIGTERM if server == "uvicorn" else 0)
+    assert script(CONSUMES, broker).finish() == (["21 21"], 0)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
