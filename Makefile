@@ -87,10 +87,10 @@ debian: $(SERVERS)/$(STAMP)
 		&& $(SERVERS)/bin/python -m pip install -qq mod_wsgi==6.1.1; } >/dev/null 2>&1 \
 		|| echo "mod_wsgi is not installed"
 
-# Redis, PostgreSQL and Mosquitto, for the clients; as above.
+# Redis, PostgreSQL, RabbitMQ and Mosquitto, for the clients; as above.
 .PHONY: debian-clients
 debian-clients:
-	@for one in redis-server postgresql mosquitto; do \
+	@for one in redis-server postgresql rabbitmq-server mosquitto; do \
 		test $$one = postgresql && ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && continue; \
 		PATH="$$PATH:/usr/sbin" command -v $$one >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 			&& apt-get -qq update && apt-get -qq install --no-install-recommends --yes $$one; } >/dev/null 2>&1 \

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clients import servers
+from harness import steps
 
 HERE = Path(__file__).parent
 ENDINGS = {"term": "SIGTERM", "ctrl_c": "Ctrl-C", "exit": "`sys.exit(3)`"}
@@ -58,7 +58,7 @@ def measure(row, ending, program, folder, *, plain):
             else:
                 status = running.finish()[1]
         arrived = items()
-    said = [line for line in running.lines if re.match(r"graceexit\[", line)]
+    said = steps([line for line in running.lines if line.startswith("graceexit[")])
     return Ran(arrived, status, ran(report), said, running.lines)
 
 

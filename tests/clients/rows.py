@@ -125,6 +125,16 @@ ROWS = [
         alone=True,
     ),
     Row(
+        "pika, a thread that consumes",
+        "pika_consumer",
+        "graceexit.register("
+        "thread, stop=lambda: connection.add_callback_threadsafe(channel.stop_consuming))",
+        "rabbitmq",
+        ("pika",),
+        watch="what is not acknowledged comes again",
+        alone=True,
+    ),
+    Row(
         "paho-mqtt, loop_start",
         "paho",
         "@graceexit.on_exit",

@@ -202,6 +202,44 @@ def postgres(program, folder):
 
 
 @contextlib.contextmanager
+def rabbitmq(program, folder):
+    """Start RabbitMQ: what has been handled, and what still waits in the queue, is not lost."""
+    server = newest("/usr/lib/rabbitmq/bin/rabbitmq-server")
+    import pika
+
+    port, epmd_port = free_port(), free_port()
+    places = {"MNESIA_BASE": "data", "LOG_BASE": "log", "ENABLED_PLUGINS_FILE": "plugins"}
+    env = {f"RABBITMQ_{name}": str(folder / path) for name, path in places.items()}
+    env |= {
+        "RABBITMQ_NODENAME": f"of_a_test_{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_LOGS": "-",
+        "ERL_EPMD_PORT": str(epmd_port),
+        "HOME": str(folder),
+    }
+    # Else it starts one that nobody ends.
+    epmd = program("epmd", "-port", epmd_port)
+    (folder / "plugins").write_text("[].")
+    running = program(server, env=env, cwd=folder)
+    running.wait_for(re.compile("Server startup complete"))
+
+    def items():
+        """Return what is in both queues."""
+        with pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port)) as connection:
+            channel, bodies = connection.channel(), []
+            for queue in ("handled", "items"):
+                while (body := channel.basic_get(queue, auto_ack=True)[2]) is not None:
+                    bodies.append(body)
+        return found(b"\n".join(bodies))
+
+    yield f"127.0.0.1:{port}", items
+    running.close()
+    epmd.close()
+
+
+@contextlib.contextmanager
 def mosquitto(program, folder):
     """Start Mosquitto, and subscribe."""
     need("mosquitto")

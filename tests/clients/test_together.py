@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import sys
 from contextlib import ExitStack
@@ -67,7 +66,7 @@ def test_what_a_request_has_sent_at_the_end_of_its_worker_arrives(program, tmp_p
         connection.close()
         assert running.finish()[1] == status
         arrived = {app: set(items()) for app, items in counts.items()}
-    assert [line for line in running.lines if re.match(r"graceexit\[", line)] == []
+    assert [line for line in running.lines if line.startswith("graceexit[")] == []
     assert ran(report) == ["done"] * len(TOGETHER)
     expected = {f"item-{number}." for number in range(ITEMS)}
     assert {app: items for app, items in arrived.items() if items != expected} == {}

@@ -12,6 +12,11 @@ collected = []
 started = threading.Event()
 
 
+def write():
+    """Write what has been collected."""
+    Path(address).write_text("\n".join(collected))
+
+
 async def collect():
     """Write once an hour, and at the end."""
     global loop, task
@@ -20,7 +25,7 @@ async def collect():
     try:
         await asyncio.sleep(3600)
     finally:
-        await asyncio.to_thread(Path(address).write_text, "\n".join(collected))
+        write()
 
 
 def run():
