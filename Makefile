@@ -20,6 +20,7 @@ TESTED  := $(if $(filter 3.13.%t,$(VERSION)),--group broker --group pure-servers
 	--only-binary hypothesis,--group servers --group loops)
 SERVERS := .venv-servers-$(VERSION)
 CLIENTS := .venv-clients-$(VERSION)
+TRAINING := .venv-training-$(VERSION)
 SUPERVISORS := .venv-supervisors-$(VERSION)
 DEMO    := .venv-demo$(if $(GRANIAN),-$(GRANIAN))
 STAMP   := .made-by-$(VERSION)
@@ -59,6 +60,11 @@ test-clients: $(CLIENTS)/$(STAMP) debian-clients ## end programs with real clien
 .PHONY: test-supervisors
 test-supervisors: $(SUPERVISORS)/$(STAMP) $(SUPERVISORS)/debian ## stop a program under each supervisor, terminal and reloader; not in CI
 	$(SUPERVISORS)/bin/pytest tests/supervisors -n $(WORKERS) --every-supervisor build/supervisors.json $(ARGS)
+
+.PHONY: test-training
+test-training: $(TRAINING)/$(STAMP) ## end training, trackers and loops of Qt by signals; some GB, not in CI
+	$(TRAINING)/bin/pytest tests/test_training.py tests/test_limits.py tests/test_docs.py -n $(WORKERS) \
+		-k "training or limits" $(ARGS)
 
 .PHONY: docs-supervisors
 docs-supervisors: ## write the tables of docs/supervisors.md from what `make test-supervisors` has found
@@ -210,6 +216,9 @@ $(SERVERS)/$(STAMP): pyproject.toml
 
 $(SERVERS)-granian-1.3/$(STAMP): pyproject.toml
 	$(call venv,'granian==1.3.*' --editable .)
+
+$(TRAINING)/$(STAMP): pyproject.toml
+	$(call venv,--group test --group training --editable .)
 
 $(SUPERVISORS)/$(STAMP): pyproject.toml
 	$(call venv,--group test --group supervisors --editable .)

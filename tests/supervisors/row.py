@@ -30,6 +30,7 @@ class Row:
         version: The command that says which version it is, "" for what every system has.
         gets: What each of WHO gets; SIGCONT, which may come with it, is left out.
         kills: Which of WHO it kills, if they do not end.
+        perhaps: Which others it kills in some runs, and not in others.
         after: Seconds after which it does that by default.
         option: How it is given 2 s or 3 s instead.
         says: The name of that option, for the table.
@@ -48,6 +49,7 @@ class Row:
     version: str = ""
     gets: tuple[str, str, str] = ("SIGTERM", "", "")
     kills: tuple[str, ...] = ()
+    perhaps: tuple[str, ...] = ()
     after: float | None = None
     option: str = ""
     says: str = ""

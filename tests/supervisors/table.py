@@ -58,7 +58,7 @@ def table(results: dict[str, Any]) -> str:
 
 def cells(row: Row, found: dict[str, Any]) -> list[str]:
     """Return the cells of a row."""
-    killed = WHOM[tuple(found["kills"])]
+    killed = WHOM[row.kills] + (", sometimes its group" if row.perhaps else "")
     after = f", after {found['after']} s" if found["kills"] else ""
     return [
         row.name,

@@ -53,7 +53,8 @@ def test_who_gets_what_and_who_is_killed(program, tmp_path, record_property, row
     found = witnessed(row, program, tmp_path)
     about = {"version": version, "python": platform.python_version(), "date": time.strftime("%F")}
     record_property("supervisor", [row.name, {**found, **about}])
-    assert (tuple(found["gets"]), tuple(found["kills"])) == (row.gets, row.kills), found
+    assert tuple(found["gets"]) == row.gets
+    assert {*row.kills} <= {*found["kills"]} <= {*row.kills, *row.perhaps}
     assert row.after is None or found["after"] >= row.after - 0.1
 
 
@@ -81,6 +82,7 @@ def test_the_table_is_what_is_made_of_the_committed_results():
     assert results.keys() == {row.name for row in ROWS}
     for row in ROWS:
         found = results[row.name]
-        assert (tuple(found["gets"]), tuple(found["kills"])) == (row.gets, row.kills)
+        assert tuple(found["gets"]) == row.gets
+        assert {*row.kills} <= {*found["kills"]} <= {*row.kills, *row.perhaps}
     _, made, _ = split(PAGE.read_text(encoding="utf-8"))
     assert made == table(results)
