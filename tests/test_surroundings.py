@@ -314,15 +314,20 @@ def test_exit_functions_that_somebody_has_cleared(ended, ends, status):
 def test_a_signal_while_jobs_are_given_to_a_pool_loses_none(script):
     """It may come between any two lines of `submit`."""
     feeding = script("""
+        import threading, time
         from concurrent.futures import ThreadPoolExecutor
         import graceexit
 
-        pool = ThreadPoolExecutor(4)
-        given, done = [], []
+        pool, room, given = ThreadPoolExecutor(4), threading.Semaphore(20), []
+
+        def work():
+            time.sleep(0.01)
+            room.release()
 
         graceexit.on_exit(lambda: print(all(job.done() for job in given)))
         while True:
-            given.append(pool.submit(done.append, 1))
+            room.acquire()
+            given.append(pool.submit(work))
             if len(given) == 100:
                 print("ready")
     """)
