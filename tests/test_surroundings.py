@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import zipapp
 from importlib.util import find_spec
+from pathlib import Path
 from signal import SIGINT, SIGTERM
 
 import pytest
@@ -15,6 +18,8 @@ from harness import (
     steps,
     without,
 )
+
+import graceexit
 
 ENDS = [("end", 7), ("signal", -SIGTERM)]
 WAITS = """
@@ -289,3 +294,83 @@ def test_ctrl_c_in_pytest_ends_the_session_as_ever(program, tmp_path):
     assert any("KeyboardInterrupt" in line for line in lines)
     assert steps(lines)[-1:] == ["closed"]
     assert status == 2
+
+
+# What the program has done before.
+
+
+@pytest.mark.parametrize(("ends", "status"), ENDS)
+def test_exit_functions_that_somebody_has_cleared(ended, ends, status):
+    """A test suite or a worker does so, and ours is among them."""
+    cleared = (
+        "import atexit, sys, time\nimport graceexit\n"
+        "graceexit.on_exit(lambda: print('closed'))\n"
+        "atexit._clear()\n"
+    )
+    lines, how = ended(cleared, ends)
+    assert (steps(lines), how) == (["closed"], status)
+
+
+def test_a_signal_while_jobs_are_given_to_a_pool_loses_none(script):
+    """It may come between any two lines of `submit`."""
+    feeding = script("""
+        import threading, time
+        from concurrent.futures import ThreadPoolExecutor
+        import graceexit
+
+        pool, room, given = ThreadPoolExecutor(4), threading.Semaphore(20), []
+
+        def work():
+            time.sleep(0.01)
+            room.release()
+
+        graceexit.on_exit(lambda: print(all(job.done() for job in given)))
+        while True:
+            room.acquire()
+            given.append(pool.submit(work))
+            if len(given) == 100:
+                print("ready")
+    """)
+    feeding.wait_for("ready")
+    feeding.send(SIGTERM)
+    lines, status = feeding.finish()
+    assert (lines, status) == (["True"], -SIGTERM)
+
+
+def test_a_process_without_standard_streams(program, tmp_path):
+    """A daemon that closes all descriptors still runs its items and dies of the signal."""
+    source, result = tmp_path / "daemon.py", tmp_path / "result"
+    source.write_text(
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "import graceexit\n"
+        "graceexit.on_exit(lambda: Path(sys.argv[1]).write_text('closed'))\n"
+        "graceexit.on_exit(lambda: print('to nobody'))\n"
+        "graceexit.on_exit(lambda: 1 / 0)\n"
+        "os.kill(os.getpid(), 15)\n"
+        "while True:\n"
+        "    time.sleep(0.01)\n"
+    )
+    closing = 'exec "$@" <&- >&- 2>&-'
+    argv = "sh", "-c", closing, "sh", sys.executable, str(source), str(result)
+    env = {"PYTHONFAULTHANDLER": None}  # it would need one of them
+    assert program(*argv, env=env).finish() == ([], -SIGTERM)
+    assert result.read_text() == "closed"
+
+
+def test_items_of_a_zipapp_run_and_are_named_by_their_place_in_it(program, tmp_path):
+    """Nothing is read from the archive at the exit that is not there."""
+    package = Path(graceexit.__file__).parent
+    source = tmp_path / "app"
+    shutil.copytree(package, source / "graceexit", ignore=shutil.ignore_patterns("__pycache__"))
+    (source / "__main__.py").write_text(
+        "import graceexit\n"
+        "graceexit.on_exit(lambda: print('closed'))\n"
+        "graceexit.on_exit(lambda: 1 / 0, name='broken')\n"
+    )
+    zipapp.create_archive(source, tmp_path / "app.pyz")
+    lines, status = program(sys.executable, str(tmp_path / "app.pyz")).finish()
+    failed, *_ = said(lines)
+    where = f"{tmp_path}/app.pyz/__main__.py:3"
+    assert failed == f"callback 'broken' ({where}) failed: ZeroDivisionError: division by zero"
+    assert ("closed" in lines, status) == (True, 0)
