@@ -132,7 +132,7 @@ class Ender:
 
     def wait_here(self) -> None:
         """Wait on the main thread: Python may forget a thread in whose join an exception came."""
-        while (threads := self._threads()) and self._patience() > 0:
+        while self.signum is None and (threads := self._threads()) and self._patience() > 0:
             wait_for(threads[0])
 
     def join_ends(self) -> None:

@@ -181,7 +181,13 @@ class Item:
         if not self.is_alive():  # it may never have been started: join() would raise
             return True
         if hasattr(self.subject, "join"):
-            self.subject.join(None if timeout == NEVER else max(timeout, 0.0))
+            limit = None if timeout == NEVER else max(timeout, 0.0)
+            try:
+                self.subject.join(limit)
+            except Exception:
+                if not isinstance(self.subject, Thread):
+                    raise
+                Thread.join(self.subject, limit)  # a class may have a join that takes no timeout
         return not self.is_alive()
 
     def _watch(self) -> None:

@@ -131,7 +131,8 @@ def test_a_daemon_registers_after_its_forks(script, when, closed):
     running = script(DAEMON, when)
     daemon = int(running.wait_for(re.compile("^daemon ")).split()[1])
     os.kill(daemon, TERM)
-    assert running.finish() == (closed, 0)
+    lines, status = running.finish()
+    assert (steps(lines), status) == (closed, 0)
 
 
 def test_a_signal_of_one_s_own_choice_ends_the_program(script):

@@ -58,6 +58,35 @@ def test_a_thread_that_the_main_thread_joins_is_told_and_waited_for(script, name
     assert (steps(lines), status) == (expected, -SIGNALS[name])
 
 
+def test_a_thread_with_a_join_of_its_own_is_waited_for_all_the_same(script):
+    """People write one that takes no timeout, or that raises where the thread is busy."""
+    lines, status = script("""
+        import queue, threading, time
+        import graceexit
+
+        class Writer(threading.Thread):
+            def __init__(self):
+                super().__init__()
+                self.jobs = queue.SimpleQueue()
+
+            def run(self):
+                while (job := self.jobs.get()) is not None:
+                    time.sleep(0.1)
+                    print("wrote", job)
+
+            def join(self):
+                super().join()
+
+        writer = Writer()
+        writer.start()
+        for job in range(3):
+            writer.jobs.put(job)
+        graceexit.register(writer, stop=lambda: writer.jobs.put(None))
+        graceexit.on_exit(lambda: print("closed"))
+    """).finish()
+    assert (steps(lines), status) == (["wrote 0", "wrote 1", "wrote 2", "closed"], 0)
+
+
 def test_nothing_spins_beside_a_main_thread_that_joins(script):
     """Who is joined by nobody is looked at from time to time; a processor has other work."""
     worker = script("""
