@@ -27,6 +27,15 @@ ROWS = [
         columns=("term", "group"),
         **CELERY,
     ),
+    *[
+        Row(
+            f"Celery {pool}",
+            f"{CELERY_WORKER} --pool {pool}",
+            columns=("term", "group"),
+            **{**CELERY, "needs": (*CELERY["needs"], *needs)},
+        )
+        for pool, needs in (("threads", ()), ("gevent", ("gevent",)), ("eventlet", ("eventlet",)))
+    ],
     Row(
         "rq worker",
         f"-m rq.cli worker {RQ_WORDS} --worker-class on_rq.Worker",
