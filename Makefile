@@ -71,7 +71,7 @@ docs-supervisors: ## write the tables of docs/supervisors.md from what `make tes
 	PYTHONPATH=tests $(SUPERVISORS)/bin/python -m supervisors.table build/supervisors.json
 
 .PHONY: docs-servers
-docs-servers: ## write the table of docs/servers.md from what `make test-servers` has found
+docs-servers: ## write the tables of docs/servers.md from what `make test-servers` has found
 	PYTHONPATH=tests $(SERVERS)/bin/python -m servers.table build/servers.json
 
 .PHONY: docs-clients

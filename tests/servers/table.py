@@ -1,13 +1,14 @@
 """
-The table of `docs/servers.md`, made of the rows and of what a run of them has found.
+The tables of `docs/servers.md` and `docs/servers-matrix.md`, made of what a run of the rows found.
 
 python -m servers.table RESULTS takes over the results of a run, of all rows or of some, and writes
-the table anew.
+the tables anew.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "servers.md"
+MATRIX = DOCS / "servers-matrix.md"
 RESULTS = DOCS / "servers.json"
 BEGIN, END = "<!-- made by make docs-servers -->\n", "<!-- the end of what is made -->"
 RIGHT, DROPPED = "✓", "dropped"
@@ -44,6 +46,58 @@ HEAD = (
     "ends with",
     "configure",
 )
+
+
+# The lines of the page for reading: which rows of the matrix each one sums up, and what is to be
+# written and configured, in short.
+EACH = "`each_process=True` for callbacks"
+LIMIT = "`--workers-kill-timeout`"
+FAMILIES = {
+    "Granian 2": ("granian (?!1.3)", "nothing", LIMIT),
+    "Granian 1.3": ("granian 1.3", "nothing", "nothing"),
+    "gunicorn": ("gunicorn (?!.*--preload)", "nothing", "nothing"),
+    "gunicorn --preload": ("gunicorn .*--preload", EACH, "nothing"),
+    "uvicorn": ("uvicorn", "nothing", "nothing"),
+    "hypercorn": ("hypercorn", "nothing", "nothing"),
+    "uWSGI": ("uWSGI", "nothing", "[14_uwsgi.ini](../examples/14_uwsgi.ini)"),
+    "mod_wsgi": ("mod_wsgi", "nothing", "nothing"),
+    "FastAPI, Django": ("(FastAPI|Django) on", "nothing", "as its server"),
+    "development servers of Flask and Django": ("(Flask|Django)'s", "nothing", "no reloader"),
+    "Celery, prefork": ("Celery prefork", "[06_celery.py](../examples/06_celery.py)", "nothing"),
+    "Celery: solo, threads, gevent, eventlet": ("Celery (?!prefork)", "nothing", "nothing"),
+    "rq": ("rq", "[07_rq.py](../examples/07_rq.py)", "nothing"),
+    "Dask": ("dask", "[08_dask.py](../examples/08_dask.py)", "nothing"),
+    "joblib": ("joblib", "a thread around `Parallel`", "nothing"),
+    "APScheduler, prometheus_client": ("APScheduler", "nothing", "nothing"),
+    "multiprocessing.Process": (
+        "multiprocessing.Process",
+        "`register(process, stop=...)`",
+        "nothing",
+    ),
+    "multiprocessing.Pool": ("multiprocessing.Pool", "SIGINT ignored in workers", "nothing"),
+    "ProcessPoolExecutor": ("ProcessPoolExecutor", "nothing", "nothing"),
+}
+
+
+def summary(results: dict[str, Any]) -> str:
+    """Return one line a server: what is to be written, and whether all is right then."""
+    lines = [line(("server", "write", "configure", "right")), line(["---"] * 4)]
+    left = list(ROWS)
+    for name, (pattern, write, configure) in FAMILIES.items():
+        rows = [row for row in left if re.match(pattern, row.name)]
+        left = [row for row in left if row not in rows]
+        every = [
+            cell(row, column, results[row.name]["cells"], [])
+            for row in rows
+            for column in row.columns
+        ]
+        right = sum(one.startswith(RIGHT) for one in every)
+        mark = RIGHT if right == len(every) else f"{right} of {len(every)}"
+        if sometimes := sum("sometimes" in one for one in every):
+            mark += f", {sometimes} of them not always"
+        lines.append(line((name, write, configure, mark)))
+    assert not left, left
+    return "\n".join(lines) + "\n"
 
 
 def table(results: dict[str, Any]) -> str:
@@ -158,8 +212,9 @@ def main() -> None:
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     results = merge(known, new)
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    before, _, after = split(PAGE.read_text(encoding="utf-8"))
-    PAGE.write_text(before + table(results) + after, encoding="utf-8")
+    for page, made in ((PAGE, summary(results)), (MATRIX, table(results))):
+        before, _, after = split(page.read_text(encoding="utf-8"))
+        page.write_text(before + made + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
