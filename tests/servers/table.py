@@ -94,7 +94,7 @@ def summary(results: dict[str, Any]) -> str:
         right = sum(one.startswith(RIGHT) for one in every)
         mark = RIGHT if right == len(every) else f"{right} of {len(every)}"
         if sometimes := sum("sometimes" in one for one in every):
-            mark += f", {sometimes} of them not always"
+            mark += f", {sometimes} of {len(every)} not always"
         lines.append(line((name, write, configure, mark)))
     assert not left, left
     return "\n".join(lines) + "\n"
