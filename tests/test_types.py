@@ -76,17 +76,24 @@ def test_the_page_of_the_api_is_what_make_api_writes(monkeypatch):
     assert {*module.FUNCTIONS, *module.CLASSES, "exiting"} == set(graceexit.__all__)
 
 
-def completed(beginning):
-    """Return what an editor offers after `graceexit.` and *beginning*."""
+@pytest.fixture
+def completed(tmp_path_factory):
+    """Return what an editor offers after `graceexit.` and some letters."""
     import jedi
 
-    here = jedi.InterpreterEnvironment()
-    script = jedi.Script(f"import graceexit\ngraceexit.{beginning}", environment=here)
-    return {found.name: found for found in script.complete()}
+    # Its own is that of all processes, which disturb each other there.
+    jedi.settings.cache_directory = str(tmp_path_factory.getbasetemp())
+
+    def complete(letters):
+        here = jedi.InterpreterEnvironment()
+        script = jedi.Script(f"import graceexit\ngraceexit.{letters}", environment=here)
+        return {found.name: found for found in script.complete()}
+
+    return complete
 
 
 @needs("jedi")
-def test_an_editor_completes_the_public_names_alone():
+def test_an_editor_completes_the_public_names_alone(completed):
     """It offers nothing that the package needs only for itself."""
     names = completed("")
     assert {name for name in names if not name.startswith("_")} == set(graceexit.__all__)
@@ -94,7 +101,7 @@ def test_an_editor_completes_the_public_names_alone():
 
 @needs("jedi")
 @pytest.mark.parametrize("name", ["register", "on_exit", "unregister", "install", "hold"])
-def test_an_editor_shows_a_function_with_its_options(name):
+def test_an_editor_shows_a_function_with_its_options(completed, name):
     """Not a variable, of whose type it would know nothing."""
     found = completed(name)[name]
     assert found.type == "function"
