@@ -47,11 +47,27 @@ class Leave(BaseException):
 class Main:
     """What the main thread has done already; whoever waits for it waits here."""
 
-    def __init__(self) -> None:
+    def __init__(self, ring: "Callable[[], None]") -> None:
         self.ended = Latch()  # its code is over
         self.hooks_over = Latch()  # those of others have run, which come before the join
         self.joined = Latch()  # it has left the join
         self.finished = Latch()  # the exit functions have run
+        self._ring = ring  # wakes the ender
+
+    def end_code(self) -> None:
+        """Note that its code is over."""
+        self.ended.set()
+        self._ring()
+
+    def end_hooks(self) -> None:
+        """Note that the hooks of others have run."""
+        self.hooks_over.set()
+        self._ring()
+
+    def end_join(self) -> None:
+        """Note that it has left the join."""
+        self.joined.set()
+        self._ring()
 
 
 class Ender:
@@ -79,7 +95,7 @@ class Ender:
     ) -> None:
         self.phase = SERVING
         self.signum: int | None = None
-        self.main = Main()
+        self.main = Main(bell.ring)
         self.over = Latch()
         self.started = False
         self.answer_at = NEVER
@@ -118,27 +134,16 @@ class Ender:
             self._taken_out |= take_out_of_the_join(threads)
             self._be_first()
             if self.start() and not self.over.is_set():
-                self._executors.hold(self.hooks_end, pools=can_start_threads())
+                self._executors.hold(self.main.end_hooks, pools=can_start_threads())
             else:
                 self.main.hooks_over.set()
         self._story.note("main_ended")
-        self.main.ended.set()
-        self._bell.ring()
-
-    def hooks_end(self) -> None:
-        """Note that the hooks of others have run."""
-        self.main.hooks_over.set()
-        self._bell.ring()
+        self.main.end_code()
 
     def wait_here(self) -> None:
         """Wait on the main thread: Python may forget a thread in whose join an exception came."""
         while self.signum is None and (threads := self._threads()) and self._patience() > 0:
             wait_for(threads[0])
-
-    def join_ends(self) -> None:
-        """Note that the main thread has left the join."""
-        self.main.joined.set()
-        self._bell.ring()
 
     def abandon(self) -> None:
         """End nothing: uninstalled, or a forked child."""
@@ -147,9 +152,8 @@ class Ender:
         self.limits.close()
         self._unwinding.end()
         self._jobs.end()
-        self.main.ended.set()
         self.main.hooks_over.set()
-        self._bell.ring()
+        self.main.end_code()
 
     # WAITING, RUNNING.
 

@@ -200,7 +200,7 @@ class Exit:
     def joined(self) -> None:
         """Wait for the ender, on the main thread; Python has joined the other ones."""
         ender = self.ender
-        ender.hooks_end()
+        ender.main.end_hooks()
         if ender.started:
             self._wait_until_over()
         else:
@@ -208,7 +208,7 @@ class Exit:
             self._run_here(before_the_join=False)
             if ender.signum is not None and in_child():
                 ender.die(ender.signum)
-        ender.join_ends()
+        ender.main.end_join()
 
     def _wait_until_over(self) -> bool:
         """Wait for the ender, whatever somebody's handler raises: nothing is left to unwind."""
@@ -252,7 +252,7 @@ class Exit:
             try:
                 if not has_begun:
                     self._begin()  # if the hook did not
-                    ender.hooks_end()
+                    ender.main.end_hooks()
                     has_begun = True
                 if ender.started and not self._wait_until_over():
                     break
