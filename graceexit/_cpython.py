@@ -26,7 +26,11 @@ TASKS = {
     ("anyio._backends._asyncio", "run"): "task",
     ("asyncio.base_events", "run_until_complete"): "future",
 }
-CLOSING = {("asyncio.runners", "close"), ("asyncio.runners", "_cancel_all_tasks")}
+CLOSING = {
+    ("asyncio.runners", "close"),
+    ("asyncio.runners", "_cancel_all_tasks"),
+    ("uvloop", "_cancel_all_tasks"),  # up to Python 3.10
+}
 
 
 # The main thread: where it is, and whether it unwinds.
