@@ -10,10 +10,8 @@ import atexit
 import os
 
 from graceexit import _signals
-from graceexit._join import Join
 from graceexit._latch import Latch, within
 from graceexit._registry import Registry
-from graceexit._settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +21,9 @@ if TYPE_CHECKING:
     from graceexit._executors import Executors
     from graceexit._exit import Exit
     from graceexit._hold import Hold
+    from graceexit._join import Join
     from graceexit._report import Report
+    from graceexit._settings import Settings
 
 
 class Process:
@@ -41,8 +41,8 @@ class Process:
         self.registry = Registry()
         self.exiting = Latch()
         self.handlers = _signals.Handlers(self._on_signal, self._before_death)
-        self.settings = Settings()
-        self._join = Join(self._begin)
+        self._settings: Settings | None = None  # imported by the first install, as is the join
+        self._join: Join | None = None
         self._holding: Hold | None = None  # once `hold` has been called
         self._executors: Executors | None = None
         self._installed = False
@@ -52,6 +52,15 @@ class Process:
         self._dropped = 0  # registrations of the parent, in a forked child
         self._forking = 0  # threads that are forking
         self.registry._attend = self.install
+
+    @property
+    def settings(self) -> "Settings":
+        """What `install` was told."""
+        if self._settings is None:
+            from graceexit._settings import Settings
+
+            self._settings = Settings()
+        return self._settings
 
     def install(
         self,
@@ -103,6 +112,10 @@ class Process:
                     after_in_child=self._after_fork,
                 )
             self._hooked = True
+        if self._join is None:
+            from graceexit._join import Join
+
+            self._join = Join(self._begin)
         self._join.install()
         self._set_handlers()
 
@@ -135,8 +148,9 @@ class Process:
         if self._executors is not None:
             self._executors.release()  # Python has gone past what is held, if an item calls this
         self._begin_anew()
-        self.settings = Settings()
-        self._join.uninstall()
+        self._settings = None
+        if self._join is not None:
+            self._join.uninstall()
 
     def _begin_anew(self) -> None:
         """Forget everything about an exit: a new process, or a new test."""
@@ -310,7 +324,7 @@ class Process:
         self._pid = os.getpid()
 
 
-def import_what_is_needed(settings: Settings) -> None:
+def import_what_is_needed(settings: "Settings") -> None:
     """Import what the exit needs now, so that nothing has to be found and read then."""
     import graceexit._exit
     import graceexit._limits

@@ -591,7 +591,8 @@ def test_an_interrupted_install_is_completed_by_the_next(script):
         import graceexit
 
         def trace(frame, event, arg):
-            if threading._shutdown is real and graceexit._process.own._join._real is not None:
+            join = graceexit._process.own._join
+            if join is not None and hasattr(join, "_real") and join._real is threading._shutdown:
                 sys.settrace(None)
                 raise KeyboardInterrupt
             return trace
