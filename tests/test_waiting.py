@@ -179,12 +179,15 @@ def test_the_first_ctrl_c_after_sigterm_is_a_notice_too(script):
         import graceexit
 
         def work():
-            graceexit.exiting.wait()
+            main_has_ended.wait()
+            time.sleep(0.3)  # and that item too
             print("waits")
             time.sleep(1)
             print("worked")
 
+        main_has_ended = threading.Event()
         graceexit.install(linger=60)
+        graceexit.on_exit(main_has_ended.set, order=-1)
         graceexit.on_exit(lambda: print("closed"))
         threading.Thread(target=work).start()
         print("ready")
