@@ -45,7 +45,7 @@ ROWS = [
         f"{DASK_WORKER} --nworkers 2 --preload-nanny service",
         workers=3,
         columns=("term", "worker", "group", "reload"),
-        reload=Reload("lifetime", "--lifetime 15s --lifetime-restart", seconds=60),
+        reload=Reload("lifetime", "--lifetime 1h --lifetime-restart", seconds=60),
         retires=True,
         faults={"worker": fault(RETIRES, "answer", "status")},
         write="SIGINT ignored in workers: `examples/08_dask.py`",
@@ -55,7 +55,7 @@ ROWS = [
         "dask worker --no-nanny",
         f"{DASK_WORKER} --no-nanny",
         columns=("term", "group", "reload"),
-        reload=Reload("lifetime", "--lifetime 15s", ends=True, seconds=60),
+        reload=Reload("lifetime", "--lifetime 1h", ends=True, seconds=60),
         **DASK,
     ),
     Row(
