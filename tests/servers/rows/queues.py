@@ -1,4 +1,4 @@
-"""Celery and rq, with Redis as broker."""
+"""Celery, rq, dramatiq and taskiq, with Redis as broker."""
 
 from servers.row import Reload, Row
 
@@ -61,5 +61,24 @@ ROWS = [
         columns=("term", "group", "reload"),
         reload=Reload("max-jobs", "--max-jobs 1", ends=True),
         **RQ,
+    ),
+    Row(
+        "dramatiq",
+        "-m dramatiq on_dramatiq --processes 2 --threads 1",
+        "^imported ",
+        ("dramatiq", "redis"),
+        workers=2,
+        client="to_dramatiq.py",
+        lone=True,
+        **REDIS,
+    ),
+    Row(
+        "taskiq",
+        "-m taskiq worker on_taskiq:broker --workers 2",
+        "^imported ",
+        ("taskiq", "taskiq-redis", "redis"),
+        workers=2,
+        client="to_taskiq.py",
+        **REDIS,
     ),
 ]
