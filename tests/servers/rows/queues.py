@@ -68,8 +68,8 @@ ROWS = [
         "^imported ",
         ("dramatiq", "redis"),
         workers=2,
+        columns=("term", "group"),
         client="to_dramatiq.py",
-        lone=True,
         **REDIS,
     ),
     Row(
@@ -78,6 +78,7 @@ ROWS = [
         "^imported ",
         ("taskiq", "taskiq-redis", "redis"),
         workers=2,
+        columns=("term", "group"),
         client="to_taskiq.py",
         **REDIS,
     ),

@@ -3,23 +3,9 @@
 from servers.row import Row, fault
 
 CUT = fault("without graceexit SIGTERM kills it during the request", "answer")
-QUIT = fault(
-    "an idle worker ends by the terminal's SIGINT, or dies of the SIGQUIT that the main process"
-    " sends after it",
-    "status",
-    sometimes=True,
-)
 ALONE = ("term", "group")
 
 ROWS = [
-    Row(
-        "Sanic, 2 workers",
-        "-m sanic on_sanic:app --port PORT --workers 2",
-        "^imported ",
-        ("sanic",),
-        workers=3,
-        lone=True,
-    ),
     Row(
         "Sanic, --single-process",
         "-m sanic on_sanic:app --port PORT --single-process",
@@ -37,14 +23,6 @@ ROWS = [
         columns=ALONE,
     ),
     Row("aiohttp", "on_aiohttp.py PORT", "^imported ", ("aiohttp",), columns=ALONE),
-    Row(
-        "aiohttp on gunicorn",
-        "-m gunicorn -b 127.0.0.1:PORT -w 2 -k aiohttp.GunicornWebWorker on_aiohttp:app",
-        "Booting worker",
-        ("aiohttp", "gunicorn"),
-        workers=2,
-        faults={"group": QUIT},
-    ),
     Row(
         "waitress",
         "-m waitress --listen=127.0.0.1:PORT service:wsgi",
