@@ -38,6 +38,12 @@ AGAIN = 3.0
 AT_ONCE = 4
 # What Python makes of a Ctrl-C while `Thread.start` waits: python/cpython#118433.
 LOST_CTRL_C = "RuntimeError: release unlocked lock"
+# A handler that raises in the middle of an import leaves its lock taken, and Python from 3.15 on
+# imports `traceback` to say that an exception was ignored: the main thread then waits for ever.
+IN_AN_IMPORT = re.compile(
+    r"Current thread .*\n *File \"<frozen importlib._bootstrap>\", line \d+ in acquire\n"
+    r"(?:.*\n)*?.*traceback\.py"
+)
 # A free-threaded 3.13 leaves the lock of an object taken for ever in a child that is forked while
 # another thread uses the object: 4 of 63 forks, in a program with a dict and without graceexit.
 HANGS_IN_FORKS = sys.version_info[:2] == (3, 13) and "t" in sys.abiflags
@@ -124,6 +130,8 @@ def did_not_end(text: str) -> tuple[str, str]:
     """Raise, unless it may be Python that hangs."""
     if HANGS_IN_FORKS:
         return "forks, and no GIL", "did not end"
+    if IN_AN_IMPORT.search(text):
+        return "a handler raised in an import", "did not end"
     raise FailureError(f"it or a child of it did not end; {text}")
 
 
