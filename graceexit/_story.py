@@ -5,6 +5,7 @@ Nothing of it may keep the exit waiting: a line is said by the log's own thread,
 written within a second, and what people have named is looked at there and nowhere else.
 """
 
+import sys
 import threading
 
 from graceexit._cpython import in_child
@@ -65,6 +66,7 @@ class Story:
         self._account = account
         self._begun = 0.0
         self._cut: list[threading.Thread] = []  # who has been named already
+        self._unnamed: list[tuple[list[threading.Thread], str, float]] = []
         self._has_complained = False  # that no report can be written
 
     def note(self, what: str) -> None:
@@ -80,7 +82,9 @@ class Story:
             self.say(INFO, f"exit begins, {count} to run")
 
     def end(self, outcomes: "list[Outcome]") -> None:
-        """Say how the items have ended."""
+        """Say how the items have ended, and before that who was cut off and is not named yet."""
+        while self._unnamed:
+            self._name(*self._unnamed.pop(0))
         report = Report(outcomes, self._exiting.signum, self._limits.clock() - self._begun)
         self.say(INFO, f"exit complete: {report.summary}")
         if self._account is not None:
@@ -106,7 +110,14 @@ class Story:
         if not threads:
             return
         self._cut += threads
-        name, waited = self._limits.name, self._limits.clock() - since
+        waited = self._limits.clock() - since
+        if holds_the_world():
+            self._unnamed.append((threads, self._limits.name, waited))
+        else:
+            self._name(threads, self._limits.name, waited)
+
+    def _name(self, threads: list[threading.Thread], name: str, waited: float) -> None:
+        """Say who was cut off, and where they are."""
         what = f"{name} is over (waited {waited:.1f} s), and items run beside"
         self.waiting(threads, what)
         if self._account is not None:
@@ -190,6 +201,15 @@ def running(run: "Run | None", frame: "FrameType | None") -> list[str]:
         at = f" at {call_of(calls[-1])}" if calls else ""
         found.append(subject_of(item.kind, item.name, item.where) + at)
     return found
+
+
+def holds_the_world() -> bool:
+    """
+    Return whether to ask where a thread is stops all others, until that thread lets it.
+
+    Without a GIL it does, and a thread in C code may not let it: then items come first.
+    """
+    return not getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def why(signum: int | None) -> str:

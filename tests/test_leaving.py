@@ -10,11 +10,10 @@ from types import FunctionType
 
 import pytest
 from harness import cut_off, needs_threads_at_the_end, said, steps
+from pieces import exit_of
 from wording import ON_SIGTERM, assert_one_says, own, place
 
 from graceexit._ender import EXIT_FUNCTIONS, Leave
-from graceexit._executors import Executors
-from graceexit._exit import Exit
 from graceexit._process import Process
 
 OLD_JOIN = sys.version_info < (3, 13)  # `threading._shutdown` waits for locks, in Python
@@ -34,16 +33,6 @@ HELD = """
         graceexit.install(linger=0.5)
         graceexit.on_exit(lambda: print("closed"))
 """
-
-
-def exit_of(process, grace=None, linger=5.0, clock=time.monotonic):
-    """Return the end of a process, of which nothing has begun, and which ends nothing."""
-    process.settings.change(grace=grace, linger=linger)
-    given = process.registry, process.exiting, process.handlers, Executors()
-    ending = Exit(*given, process.settings, process.be_first)
-    ending.limits.clock = clock
-    ending.limits._timer = None
-    return ending
 
 
 def test_a_main_thread_that_a_hook_holds_after_a_signal_is_left_behind(script):

@@ -11,21 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 from harness import cut_off, needs_threads_at_the_end, said, steps
+from pieces import exit_of
 
 from graceexit._executors import Executors
-from graceexit._exit import Exit
 from graceexit._limits import Limits
 from graceexit._process import Process
-
-
-def exit_of(process, grace=None, linger=5.0, clock=time.monotonic):
-    """Return the end of a process, of which nothing has begun, and which ends nothing."""
-    process.settings.change(grace=grace, linger=linger)
-    given = process.registry, process.exiting, process.handlers, Executors()
-    ending = Exit(*given, process.settings, process.be_first)
-    ending.limits.clock = clock
-    ending.limits._timer = None
-    return ending
 
 
 def test_items_wait_for_a_hook_of_somebody_else_within_linger(script):

@@ -1,0 +1,16 @@
+"""Pieces of the package that tests look at by themselves."""
+
+import time
+
+from graceexit._executors import Executors
+from graceexit._exit import Exit
+
+
+def exit_of(process, grace=None, linger=5.0, clock=time.monotonic):
+    """Return the end of a process, of which nothing has begun, and which ends nothing."""
+    process.settings.change(grace=grace, linger=linger)
+    given = process.registry, process.exiting, process.handlers, Executors()
+    ending = Exit(*given, process.settings, process.be_first)
+    ending.limits.clock = clock
+    ending.limits._timer = None
+    return ending
