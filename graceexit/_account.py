@@ -71,6 +71,12 @@ class Account:
         finally:
             os.close(descriptor)
 
+    def write_report(self, report: Report) -> None:
+        """Write the line of what nothing but a call of `shutdown` has run."""
+        self.times["begun"] = time() - report.seconds
+        self.outcomes = report._outcomes
+        self.write(report.signum, None)
+
     def _facts(self, signum: int | None, death: str | None) -> "dict[str, Any]":
         from graceexit import __version__
 

@@ -5,6 +5,7 @@ It is a raw thread, on which nobody's signal handler runs, so that nothing here 
 twice. `_exit` has the table that shows what it does beside the main thread, phase by phase.
 """
 
+import atexit
 import os
 import threading
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from graceexit._items import Outcome
     from graceexit._limits import Limits
-    from graceexit._registry import Registry
+    from graceexit._runs import Runs
     from graceexit._story import Story
     from graceexit._unwinding import Unwinding
 
@@ -44,30 +45,29 @@ class Leave(BaseException):
     """Raised in the main thread to make it leave a join that would last for ever."""
 
 
-class Main:
-    """What the main thread has done already; whoever waits for it waits here."""
+class Step(Latch):
+    """Something that the main thread has done; whoever waits for it waits here."""
+
+    __slots__ = ("_ring",)
 
     def __init__(self, ring: "Callable[[], None]") -> None:
-        self.ended = Latch()  # its code is over
-        self.hooks_over = Latch()  # those of others have run, which come before the join
-        self.joined = Latch()  # it has left the join
-        self.finished = Latch()  # the exit functions have run
+        super().__init__()
         self._ring = ring  # wakes the ender
 
-    def end_code(self) -> None:
-        """Note that its code is over."""
-        self.ended.set()
+    def set(self) -> None:
+        """Note that it is done."""
+        super().set()
         self._ring()
 
-    def end_hooks(self) -> None:
-        """Note that the hooks of others have run."""
-        self.hooks_over.set()
-        self._ring()
 
-    def end_join(self) -> None:
-        """Note that it has left the join."""
-        self.joined.set()
-        self._ring()
+class Main:
+    """What the main thread has done already."""
+
+    def __init__(self, ring: "Callable[[], None]") -> None:
+        self.ended = Step(ring)  # its code is over
+        self.hooks_over = Step(ring)  # those of others have run, which come before the join
+        self.joined = Step(ring)  # it has left the join
+        self.finished = Step(ring)  # the exit functions have run
 
 
 class Ender:
@@ -85,13 +85,13 @@ class Ender:
 
     def __init__(  # noqa: PLR0917  (it is made at one place)
         self,
-        registry: "Registry",
+        runs: "Runs",
         limits: "Limits",
         executors: Executors,
         unwinding: "Unwinding",
         story: "Story",
         bell: Bell,
-        be_first: "Callable[[], None]",
+        at_exit: "Callable[[], None]",
     ) -> None:
         self.phase = SERVING
         self.signum: int | None = None
@@ -100,12 +100,12 @@ class Ender:
         self.started = False
         self.answer_at = NEVER
         self.limits = limits
-        self._registry = registry
+        self._runs = runs
         self._executors = executors
         self._unwinding = unwinding
         self._story = story
         self._bell = bell  # wakes it
-        self._be_first = be_first  # among the exit functions
+        self._at_exit = at_exit
         self._jobs = Jobs(bell.ring)
         self._to_end = threading.Lock()  # taken by the thread, should two be started
         self._taken_out: set[int] = set()  # ids of threads that Python does not join at its end
@@ -122,23 +122,22 @@ class Ender:
 
     def has_work(self) -> bool:
         """Return whether there is something to be run, to be left or to die of."""
-        return bool(self._registry or self._registry._left or self.signum is not None)
+        return bool(self._runs.items or self._runs.left or self.signum is not None)
 
     def main_ends(self) -> None:
         """Note that the main thread's code is over. To be called again does no harm."""
-        if not self.has_work():
-            self.main.hooks_over.set()
-        else:
-            items = list(self._registry._items)
-            threads = [item.subject for item in items if item.stop is not None]
+        is_under_way = False
+        if self.has_work():
+            threads = [item.subject for item in list(self._runs.items) if item.stop is not None]
             self._taken_out |= take_out_of_the_join(threads)
-            self._be_first()
-            if self.start() and not self.over.is_set():
-                self._executors.hold(self.main.end_hooks, pools=can_start_threads())
-            else:
-                self.main.hooks_over.set()
+            atexit.register(self._at_exit)  # the one registered last runs first
+            is_under_way = self.start() and not self.over.is_set()
+        if is_under_way:
+            self._executors.hold(self.main.hooks_over.set, pools=can_start_threads())
+        else:
+            self.main.hooks_over.set()
         self._story.note("main_ended")
-        self.main.end_code()
+        self.main.ended.set()
 
     def wait_here(self) -> None:
         """Wait on the main thread: Python may forget a thread in whose join an exception came."""
@@ -153,7 +152,7 @@ class Ender:
         self._unwinding.end()
         self._jobs.end()
         self.main.hooks_over.set()
-        self.main.end_code()
+        self.main.ended.set()
 
     # WAITING, RUNNING.
 
@@ -164,17 +163,17 @@ class Ender:
             return
         self.started = True
         try:
-            self._story.begin(len(self._registry))
+            self._story.begin(len(self._runs.items))
             self._wait(lambda: [] if self.main.ended.is_set() else [threading.main_thread()])
             if self._abandoned:
                 return
-            if any(item.order < 0 for item in list(self._registry._items)):
+            if any(item.order < 0 for item in list(self._runs.items)):
                 self.run(before=0)
             self._wait_for_others()
             self._story.end(self.run())
             if self.signum is None:  # an item may have started a thread, which Python would join
                 self._wait_for_others()
-            if len(self._registry) and not self._registry._tired:  # registered while that was said
+            if self._runs.have_more():  # registered while that was said
                 self.run()
         except BaseException as error:  # whatever it is, the process must end
             self._story.broken(error)
@@ -230,7 +229,7 @@ class Ender:
 
     def _threads(self) -> list[threading.Thread]:
         """Return the threads that Python waits for, that are nobody's to stop and in no pool."""
-        ids = {id(item.subject) for item in self._registry._known()} | workers()
+        ids = {id(item.subject) for item in self._runs.known()} | workers()
         return [thread for thread in joined_at_exit() if id(thread) not in ids]
 
     def others(self) -> list[threading.Thread]:
@@ -244,7 +243,7 @@ class Ender:
     def run(self, before: float = NEVER) -> "list[Outcome]":
         """Run the items of an order below *before*; return how all have ended so far."""
         self.phase = RUNNING
-        return self._registry._advance(before, self.limits.limit(), self.limits.grace)
+        return self._runs.advance(before, self.limits.limit(), self.limits.grace)
 
     # LEAVING: it sees to it that the main thread ends the process, or does it itself.
 
@@ -255,7 +254,7 @@ class Ender:
         self._story.flush()
         if self.signum is not None and (in_child() or not self.main.ended.is_set()):
             self.die(self.signum)
-        self._be_first()
+        atexit.register(self._at_exit)  # not unregistered before, which compares it with all others
         self.over.set()
         while not self.main.joined.is_set() and not self._is_to_leave():
             self._bell.wait(LOOK)
@@ -269,7 +268,7 @@ class Ender:
             if clock() >= give_up or not _signals.interrupt_main(_signals.SIGURG):
                 self._end_now("the main thread does not leave what it waits for", TO_LEAVE)
         # Exit functions may wait for ever for what a thread holds that was left behind.
-        must_end = self.signum is not None or self._registry._left
+        must_end = self.signum is not None or self._runs.left
         limit = self.limits.limit()
         left = EXIT_FUNCTIONS if limit is None else min(EXIT_FUNCTIONS, limit - clock())
         if must_end and not self.main.finished.wait(left):
@@ -285,18 +284,15 @@ class Ender:
                 self._executors.release(dying=dying)
             finally:
                 closed.set()
-                self._bell.ring()
 
-        limits, begun = self.limits, self.limits.clock()
-        ending = self.signum is not None
+        limits, begun, ending = self.limits, self.limits.clock(), self.signum is not None
         if not start_thread(release):
             if ending:  # it dies of the signal
                 return
             release()
-        while not closed.is_set():
-            if (left := limits.closing(begun, dying=dying, ending=ending)) <= 0:
+        while (left := limits.closing(begun, dying=dying, ending=ending)) > 0:
+            if closed.wait(min(left, LOOK)):
                 break
-            self._bell.wait(min(left, LOOK))
 
     def _is_to_leave(self) -> bool:
         """Return whether the main thread is to wait for nothing more, if it still does."""
@@ -306,7 +302,7 @@ class Ender:
         if self.signum is not None:
             # Where there is no thread to wait for, the hook of somebody else may be at work.
             return bool(waited_for) or self._patience() <= 0
-        stuck = {id(item.subject) for item in self._registry._left}
+        stuck = {id(item.subject) for item in self._runs.left}
         return bool(waited_for & stuck) and not self._threads()
 
     def _end_now(self, why: str, seconds: float) -> None:

@@ -27,6 +27,7 @@ import threading
 from functools import partial
 from time import sleep
 
+from graceexit._cpython import in_child
 from graceexit._items import is_running
 
 TYPE_CHECKING = False
@@ -90,7 +91,7 @@ class Executors:
                 self._held.append(hook)
 
     def hold_finalizers(self, wanted: "Callable[[], bool]") -> None:
-        """Hold the finalizers of multiprocessing, if *wanted()* when it calls them."""
+        """Hold those that multiprocessing calls in a child of its own, if *wanted()* then."""
         util: Any = sys.modules.get("multiprocessing.util")
         real = getattr(util, "_exit_function", None)  # it may be being imported
         if real is None or self._exit_function or sys.version_info >= (3, 13):
@@ -98,7 +99,7 @@ class Executors:
         self._exit_function = real
 
         def exit_function(*args: "Any", **kwargs: "Any") -> object:
-            if not wanted():
+            if not (in_child() and wanted()):
                 return real(*args, **kwargs)
             self._finalizers = partial(real, *args, **kwargs)
             return None

@@ -56,10 +56,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from graceexit._executors import Executors
+    from graceexit._hold import Hold
     from graceexit._registry import Registry
     from graceexit._settings import Settings
 
-SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
 STILL = 1.0  # seconds after which a KeyboardInterrupt that is still being handled is the end
 # So often what the main thread does may raise: a handler, each time that it is called, or a broken
 # hub of gevent, at once and for ever, which takes a second to do it so often.
@@ -76,14 +76,15 @@ class Exit:
         handlers: _signals.Handlers,
         executors: "Executors",
         settings: "Settings",
-        be_first: "Callable[[], None]",
+        at_exit: "Callable[[], None]",
     ) -> None:
         bell = Bell()
         grace = None if settings.grace is ... else settings.grace
         self.limits = limits = Limits(grace, settings.linger)
-        self.story = Story(registry._say(), exiting, limits, settings.account())
+        self._runs = runs = registry._runs()
+        self.story = Story(runs.log, exiting, limits, settings.account())
         self._unwinding = Unwinding(bell.ring, self._prepare, self.story.failed)
-        self.ender = Ender(registry, limits, executors, self._unwinding, self.story, bell, be_first)
+        self.ender = Ender(runs, limits, executors, self._unwinding, self.story, bell, at_exit)
         self._registry = registry
         self._exiting = exiting
         self._handlers = handlers
@@ -105,9 +106,7 @@ class Exit:
                 self.limits.begin()
                 self.ender.start()
 
-    def end_by(
-        self, signum: int, frame: "FrameType | None", is_held: "Callable[[int], bool]"
-    ) -> None:
+    def end_by(self, signum: int, frame: "FrameType | None", holding: "Hold | None") -> None:
         """Do what the default action would do, after the clean-up."""
         if self._dying:  # what it would do is being done
             return
@@ -120,7 +119,7 @@ class Exit:
         # A hook that raises would skip the others. Python handles there what came between the
         # program's end and the first line of its own.
         if not (ender.main.ended.is_set() or is_shutting_down(frame)):
-            if first and not is_held(signum):
+            if first and not (holding is not None and holding.takes(signum, self.leave_by)):
                 self._unwinding.begin(signum, frame, getsignal(SIGINT))
         elif not has_ender and is_in_join(frame):  # nobody else makes this thread leave it
             hide(Leave)
@@ -142,9 +141,9 @@ class Exit:
         else:
             self._unwinding.begin(signum, frame, getsignal(SIGINT))
 
-    def press(self, signum: int, *, held: bool) -> None:
-        """Note Ctrl-C where Python's own handler goes on to raise KeyboardInterrupt."""
-        if held:
+    def press(self, signum: int, holding: "Hold | None") -> bool:
+        """Note Ctrl-C; return whether it is held, or Python's own handler is to be called."""
+        if held := holding is not None and holding.takes(signum, self.leave_by):
             self._pressed = self.limits.clock()
             self.limits.ask()
             self.notice(signum)
@@ -162,6 +161,7 @@ class Exit:
                     sleep(LOOKS)
 
             start_thread(look)
+        return held
 
     # WAITING: the hook, on the main thread, before the hooks of others and the join.
 
@@ -200,7 +200,7 @@ class Exit:
     def joined(self) -> None:
         """Wait for the ender, on the main thread; Python has joined the other ones."""
         ender = self.ender
-        ender.main.end_hooks()
+        ender.main.hooks_over.set()
         if ender.started:
             self._wait_until_over()
         else:
@@ -208,7 +208,7 @@ class Exit:
             self._run_here(before_the_join=False)
             if ender.signum is not None and in_child():
                 ender.die(ender.signum)
-        ender.main.end_join()
+        ender.main.joined.set()
 
     def _wait_until_over(self) -> bool:
         """Wait for the ender, whatever somebody's handler raises: nothing is left to unwind."""
@@ -252,11 +252,11 @@ class Exit:
             try:
                 if not has_begun:
                     self._begin()  # if the hook did not
-                    ender.main.end_hooks()
+                    ender.main.hooks_over.set()
                     has_begun = True
                 if ender.started and not self._wait_until_over():
                     break
-                if (self._registry and not self._registry._tired) or self._registry._run:
+                if self._runs.have_more() or self._runs.now:
                     ender.run()  # some left, or a run that goes on
                 break
             except BaseException:  # noqa: S112
@@ -301,15 +301,15 @@ class Exit:
             self.ender.answer_at = now + LOOKS
             self._pressed = now
             self.notice(signum)
-            self.end_by(signum, frame, lambda _: False)
-        elif now - self._pressed >= SAME_PRESS:
+            self.end_by(signum, frame, None)
+        elif now - self._pressed >= _signals.SAME_PRESS:
             self._pressed = NEVER
             if phase == WAITING:
                 names = [
                     f"thread {escaped(one.name)}{place_of(one)}" for one in self.ender.others()
                 ]
             else:
-                names = running(self._registry._run, frame)
+                names = running(self._runs.now, frame)
             again = " again" if self._is_told or self._exiting.signum == SIGINT else ""
             said = f"Ctrl-C{again}: ended at once; still running: {', '.join(names) or 'nothing'}"
             self.story.last_words(f"graceexit[{os.getpid()}]: {said}\n")

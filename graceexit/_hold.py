@@ -9,7 +9,7 @@ import sys
 from signal import SIGINT
 from time import monotonic
 
-from graceexit._signals import is_main_thread
+from graceexit._signals import SAME_PRESS, is_main_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     # Unwinds by a signal; it is given the frame of the block, and what that has raised.
     Leave: TypeAlias = Callable[[int, FrameType, BaseException | None], None]
-
-SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
 
 
 class Hold:
@@ -34,19 +32,19 @@ class Hold:
     __module__ = "graceexit"
     __slots__ = ("_depth", "_leave", "_pressed", "_signum", "is_ready")
 
-    def __init__(self, leave: "Leave") -> None:
-        self._leave = leave
+    def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """Begin anew: in a forked child, which may never come to the block's end, or in a test."""
         self._depth = 0  # how many blocks the main thread is in
         self._signum: int | None = None  # the signal that is to unwind it
+        self._leave: Leave | None = None  # what unwinds it
         self._pressed = 0.0  # when Ctrl-C was noted
         self.is_ready: bool = False
 
-    def takes(self, signum: int) -> bool:
-        """Return whether *signum* is to unwind the main thread only when its block has ended."""
+    def takes(self, signum: int, leave: "Leave") -> bool:
+        """Return whether the main thread is to unwind only when its block has ended, by *leave*."""
         if not self._depth:
             return False
         now = monotonic()
@@ -55,6 +53,7 @@ class Hold:
             return False
         if signum == SIGINT:
             self._pressed = self._pressed or now
+        self._leave = leave
         self._signum = self._signum or signum
         return True
 
@@ -68,6 +67,6 @@ class Hold:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if is_main_thread() and self._depth:
             self._depth -= 1
-            if not self._depth and self._signum is not None:
+            if not self._depth and self._signum is not None and self._leave is not None:
                 signum, self._signum, self._pressed = self._signum, None, 0.0
                 self._leave(signum, sys._getframe(1), error)

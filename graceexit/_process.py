@@ -6,7 +6,6 @@ imported when something is registered. A forked child begins anew: a fork is `un
 `install` if something is kept.
 """
 
-import atexit
 import os
 
 from graceexit import _signals
@@ -21,34 +20,28 @@ if TYPE_CHECKING:
     from graceexit._executors import Executors
     from graceexit._exit import Exit
     from graceexit._hold import Hold
-    from graceexit._join import Join
+    from graceexit._hooks import Hooks
     from graceexit._report import Report
     from graceexit._settings import Settings
 
 
 class Process:
-    """
-    What this process has registered and installed.
+    """What this process has registered and installed."""
 
-    Attributes:
-        exit: Its end, once that has begun: with a signal, or with the end of the main thread. Not
-            before, for its locks have to be gevent's if gevent has patched them by then.
-    """
-
+    # Its end, made when that begins: its locks have to be gevent's if gevent has patched by then.
     exit: "Exit | None" = None
 
     def __init__(self) -> None:
         self.registry = Registry()
         self.exiting = Latch()
         self.handlers = _signals.Handlers(self._on_signal, self._before_death)
-        self._settings: Settings | None = None  # imported by the first install, as is the join
-        self._join: Join | None = None
+        self._settings: Settings | None = None  # imported by the first install, as the hooks are
+        self._hooks: Hooks | None = None
         self._holding: Hold | None = None  # once `hold` has been called
         self._executors: Executors | None = None
         self._installed = False
         self._handled = False  # handlers are set, or can never be
         self._pid = 0  # that of the first install; a fork is noticed by it
-        self._hooked = False  # the hooks are in place; not all can be taken out again
         self._dropped = 0  # registrations of the parent, in a forked child
         self._forking = 0  # threads that are forking
         self.registry._attend = self.install
@@ -94,47 +87,32 @@ class Process:
         """
         self.settings.change(grace, linger, signals, report)
         # An exception may come at any moment of what follows; then it is done again.
-        if not self._hooked:  # the fork of a process that has only imported us goes unnoticed
-            self._pid = os.getpid()
         import_what_is_needed(self.settings)
         from graceexit._executors import Executors
+        from graceexit._hooks import Hooks
 
         if self._executors is None:
             self._executors = Executors()
-        self._executors.hold_finalizers(self._has_to_run)
+        if self._hooks is None:
+            self._hooks = Hooks(self._begin, self.at_exit, self._fork, self._after_fork)
+        if not self._hooks.stay:  # the fork of a process that has only imported us goes unnoticed
+            self._pid = os.getpid()
+        self._executors.hold_finalizers(lambda: self._installed and bool(self.registry))
         self._installed = True
-        if not self._hooked:
-            atexit.register(self.at_exit)
-            if hasattr(os, "register_at_fork"):
-                os.register_at_fork(
-                    before=lambda: self._fork(1),
-                    after_in_parent=lambda: self._fork(-1),
-                    after_in_child=self._after_fork,
-                )
-            self._hooked = True
-        if self._join is None:
-            from graceexit._join import Join
-
-            self._join = Join(self._begin)
-        self._join.install()
+        self._hooks.install()
         self._set_handlers()
 
     def _set_handlers(self) -> None:
         """Set the handlers, as soon as that is possible: on the main thread."""
         ending = self.exit
         self.registry._attend = self._set_handlers if ending is None else ending.ender.start
-        if self.handlers.install(self.settings.signals):
-            if self.settings.grace is not None:
-                self.handlers.put_for_ctrl_c(self._on_ctrl_c)
-            self._handled = True
-        elif _signals.is_main_thread():
-            self._handled = True  # they can never be set, as in a subinterpreter
+        is_possible = self.handlers.install(self.settings.signals)
+        if is_possible and self.settings.grace is not None:
+            self.handlers.put_for_ctrl_c(self._on_ctrl_c)
+        # Where the main thread cannot set them nobody can, as in a subinterpreter.
+        self._handled = self._handled or is_possible or _signals.is_main_thread()
         if self._handled and ending is None:
             self.registry._attend = None
-
-    def be_first(self) -> None:
-        """Be the exit function that was registered last too, for that one runs first."""
-        atexit.register(self.at_exit)  # not unregistered before, which compares it with all others
 
     def uninstall(self) -> None:
         """
@@ -149,8 +127,8 @@ class Process:
             self._executors.release()  # Python has gone past what is held, if an item calls this
         self._begin_anew()
         self._settings = None
-        if self._join is not None:
-            self._join.uninstall()
+        if self._hooks is not None:
+            self._hooks.uninstall()
 
     def _begin_anew(self) -> None:
         """Forget everything about an exit: a new process, or a new test."""
@@ -183,7 +161,7 @@ class Process:
         if (holding := self._holding) is None:
             from graceexit._hold import Hold
 
-            holding = self._holding = Hold(self._leave)
+            holding = self._holding = Hold()
         # Whoever has Python's own handler from before may set it again, as ipykernel does.
         if (not holding.is_ready or _signals.has_pythons_ctrl_c()) and _signals.is_main_thread():
             if not holding.is_ready:
@@ -191,15 +169,6 @@ class Process:
             self.handlers.put_for_ctrl_c(self._on_ctrl_c)
             holding.is_ready = True
         return holding
-
-    def _is_held(self, signum: int) -> bool:
-        """Return whether the main thread has something in hand, and unwinds when it is done."""
-        return self._holding is not None and self._holding.takes(signum)
-
-    def _leave(self, signum: int, frame: "FrameType", error: BaseException | None) -> None:
-        """Unwind the main thread, which has nothing in hand any more."""
-        if self.exit is not None:
-            self.exit.leave_by(signum, frame, error)
 
     def shutdown(self) -> "Report":
         """
@@ -215,15 +184,11 @@ class Process:
             What was run, and how it went.
         """
         self.exiting.set()
-        self.registry._say().why = "in shutdown()"
-        account = None if self.exit is not None else self.settings.account()
-        if account is not None:
-            account.note("begun")
+        self.registry._runs().log.why = "in shutdown()"
         report = self.registry.run()
         report.signum = self.exiting.signum
-        if account is not None:
-            account.outcomes = report._outcomes
-            within(1.0, lambda: account.write(report.signum, None))
+        if self.exit is None and (account := self.settings.account()) is not None:
+            within(1.0, lambda: account.write_report(report))
         return report
 
     # What Python says of a wrong call speaks of what people have written.
@@ -239,7 +204,7 @@ class Process:
             from graceexit._exit import Exit
 
             given = self.registry, self.exiting, self.handlers, self._executors
-            ending = Exit(*given, self.settings, self.be_first)  # type: ignore[arg-type]
+            ending = Exit(*given, self.settings, self.at_exit)  # type: ignore[arg-type]
             ending.limits.forking = self._forking
             vars(self).setdefault("exit", ending)  # a handler may come between: one of two is kept
         return self.exit
@@ -256,16 +221,13 @@ class Process:
         if ending is None:  # uninstalled, or a forked child that has registered nothing
             _signals.die(signum)
         else:
-            ending.end_by(signum, frame, self._is_held)
+            ending.end_by(signum, frame, self._holding)
         return None
 
     def _on_ctrl_c(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
         """Note Ctrl-C, and raise KeyboardInterrupt unless the main thread has something in hand."""
-        held = self._is_held(signum)
-        if (ending := self.ending()) is not None:
-            ending.press(signum, held=held)
-            if held:
-                return None
+        if (ending := self.ending()) is not None and ending.press(signum, self._holding):
+            return None
         return layer.previous(signum, frame)
 
     def _before_death(self, signum: int) -> None:
@@ -280,9 +242,8 @@ class Process:
         if dropped or unhandled:
             from graceexit._story import say_what_was_not_run
 
-            say_what_was_not_run(self.registry._say(), self.exiting.signum, dropped, unhandled)
-        ending = self.ending()
-        if ending is None:
+            say_what_was_not_run(self.registry._runs().log, self.exiting.signum, dropped, unhandled)
+        if (ending := self.ending()) is None:
             return None
         ending.hook()
         return ending.joined
@@ -291,12 +252,6 @@ class Process:
         """Complete the exit, on the main thread and after Python has joined the other ones."""
         if (ending := self.ending()) is not None:
             ending.at_exit()
-
-    def _has_to_run(self) -> bool:
-        """Return whether a child of multiprocessing has items to run as it ends."""
-        from graceexit._cpython import in_child
-
-        return self._installed and bool(self.registry) and in_child()
 
     def _fork(self, count: int) -> None:
         """Note that so many threads more are forking."""
@@ -310,15 +265,11 @@ class Process:
             return
         self._forking = 0
         was_installed = self._installed
-        items = self.registry._items
-        kept = [item for item in items if item.each_process]
-        dropped = self._dropped + len(items) - len(kept)
-        items.clear()  # a run that was in progress in the parent finds nothing here
-        self.registry._reset()
-        self.registry._items.update(dict.fromkeys(kept, True))
+        dropped = self._dropped + len(self.registry)
+        self.registry._begin_anew()
         self._begin_anew()
-        self._dropped = dropped
-        if kept and was_installed:
+        self._dropped = dropped - len(self.registry)
+        if was_installed and self.registry:
             self.install()
             self.registry._attend = self.install  # for code in C may set its handlers behind this
         self._pid = os.getpid()
@@ -328,8 +279,7 @@ def import_what_is_needed(settings: "Settings") -> None:
     """Import what the exit needs now, so that nothing has to be found and read then."""
     import graceexit._exit
     import graceexit._limits
-    import graceexit._log
-    import graceexit._runner
+    import graceexit._runs
 
     try:
         import faulthandler  # noqa: F401

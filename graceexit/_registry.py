@@ -7,11 +7,9 @@ finalizer in the middle of another `register`, and while a signal lands.
 """
 
 import _thread
-import sys
-import threading
 from time import monotonic
 
-from graceexit._items import NEVER, Item
+from graceexit._items import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,10 +18,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Never, Self
 
-    from graceexit._items import Greenlet, Joinable, Outcome, Settable, Waitable
-    from graceexit._log import Log
+    from graceexit._items import Greenlet, Joinable, Settable, Waitable
     from graceexit._report import Report
-    from graceexit._runner import Run
+    from graceexit._runs import Runs
 
     F = TypeVar("F", bound=Callable[[], object])
 
@@ -45,6 +42,7 @@ class Registry:
     __module__ = "graceexit"
 
     _attend: "Callable[[], object] | None" = None  # called after each registration
+    _ran: "Runs | None" = None  # its runs, which the first one imports
 
     def __init__(self) -> None:
         self._reset()
@@ -54,13 +52,7 @@ class Registry:
         self._items: dict[Item, bool] = {}
         self._late: dict[Item, int] = {}  # those registered during a run, with their generation
         self._sweep_at = 64  # the number of items at which ended threads are looked for
-        self._run: Run | None = None
-        # Guards `_run`: held by the thread that watches it, which a signal may make begin again.
-        self._turn = threading.RLock()
-        self._left: list[Item] = []  # what was left behind
-        self._log: Log | None = None
-        self._told = False  # it was said that no thread can be started
-        self._tired = False  # items were registered without an end: no more of them are run
+        vars(self).pop("_ran", None)
 
     def __len__(self) -> int:
         """Return how many items are waiting to be run."""
@@ -150,7 +142,7 @@ class Registry:
         if stop is not None and len(self._items) >= self._sweep_at:
             self._forget_ended()
         self._items[item] = True
-        if (run := self._run) is not None:
+        if self._ran is not None and (run := self._ran.now) is not None:
             inside = run.is_inside(_thread.get_ident())
             self._late[item] = max(run.plan.generation, 0) + 1 if inside else -1
         if (attend := self._attend) is not None:
@@ -203,11 +195,6 @@ class Registry:
             raise TypeError("stop= is for threads: write register(thread, stop=...)")
         if others:
             self.register(callback, **others)  # it refuses them, in Python's own words
-        if callback is not MISSING:
-            self.register(
-                callback, timeout=timeout, order=order, name=name, each_process=each_process
-            )
-            return callback
 
         def decorator(function: "Any") -> "Any":
             self.register(
@@ -215,7 +202,7 @@ class Registry:
             )
             return function
 
-        return decorator
+        return decorator if callback is MISSING else decorator(callback)
 
     def unregister(self, item: object, /) -> bool:
         """
@@ -237,8 +224,7 @@ class Registry:
             if self._late:
                 self._late.pop(item, None)
             return self._items.pop(item, False)
-        has = [hasattr(item, what) for what in ("is_alive", "poll", "dead")]
-        if not callable(item) and not any(has):
+        if not (callable(item) or any(hasattr(item, ask) for ask in ("is_alive", "poll", "dead"))):
             raise TypeError(f"expected an Item, a thread or a callback; got {item!r}")
         forgotten = [one for one in list(self._items) if one.is_for(item) and self.unregister(one)]
         return bool(forgotten)
@@ -262,50 +248,27 @@ class Registry:
         from graceexit._report import Report
 
         begun = monotonic()
-        outcomes = self._advance()
-        self._say().flush(1.0)
+        runs = self._runs()
+        outcomes = runs.advance()
+        runs.log.flush(1.0)
         return Report(outcomes, None, monotonic() - begun)
 
-    def _advance(
-        self, before: float = NEVER, deadline: float | None = None, grace: float | None = None
-    ) -> "list[Outcome]":
-        """Run the items of an order below *before*; return the outcomes so far."""
-        from graceexit._runner import Run
+    def _begin_anew(self) -> None:
+        """Keep only what a forked child is to run too."""
+        items = self._items
+        kept = {item: True for item in list(items) if item.each_process}
+        items.clear()  # a run that was in progress in the parent finds nothing here
+        self._reset()
+        self._items.update(kept)
 
-        if (run := self._run) is not None:
-            if run.is_inside(_thread.get_ident()):
-                return []
-            run.hurry(deadline)
-        with self._turn:
-            # A run whose watcher was taken away by an exception goes on where it is, unless it has
-            # done so by itself. Whoever registers from now on tells it, so that nothing falls
-            # between.
-            if (run := self._run) is None or run.is_over():
-                self._late.clear()
-                report = lambda outcome: self._tell(outcome, grace)  # noqa: E731
-                log = self._say()
-                trace = log.begins if log.wants_debug() else None
-                run = self._run = Run(self._items, self._late, report, trace=trace)
-            try:
-                run.go(before, deadline)
-            except BaseException:
-                run.interrupted = True
-                raise
-            self._tired = run.is_tired()
-            if run.inline and run.outcomes and not self._told:
-                from graceexit._log import NO_THREADS
+    def _runs(self) -> "Runs":
+        """Return its runs."""
+        if (runs := self._ran) is None:
+            from graceexit._runs import Runs
 
-                self._told = True
-                self._say().post(30, NO_THREADS)
-            if before == NEVER:
-                self._run = None
-                self._late.clear()
-            return run.outcomes
-
-    def _known(self) -> "list[Item]":
-        """Return the items that are waiting to be run, are being run, or were left behind."""
-        run = self._run
-        return [*self._items, *(run.in_progress() if run is not None else ()), *self._left]
+            # A handler, or another thread, may come between: one of two is kept.
+            runs = vars(self).setdefault("_ran", Runs(self._items, self._late))
+        return runs
 
     def _forget_ended(self) -> None:
         """Drop the threads that are over, so that a million of short-lived ones do not pile up."""
@@ -313,22 +276,3 @@ class Registry:
             if item.ended:
                 self._items.pop(item, None)
         self._sweep_at = 2 * len(self._items) + 64
-
-    def _tell(self, outcome: "Outcome", grace: float | None) -> None:
-        """Log how an item ended, and remember a thread that was left behind."""
-        item, how, *_ = outcome
-        if how == "overran":
-            self._left.append(item)
-            # multiprocessing would wait for a process of its own.
-            processes = sys.modules.get("multiprocessing.process")
-            if item.stop is not None and processes is not None:
-                processes._children.discard(item.subject)
-        self._say().ended(outcome, grace)
-
-    def _say(self) -> "Log":
-        """Return what says lines."""
-        if self._log is None:
-            from graceexit._log import Log
-
-            self._log = Log()
-        return self._log

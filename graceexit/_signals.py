@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     Act: TypeAlias = Callable[[int, FrameType | None, "Layer"], object]
 
 
+SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
 SIGURG = getattr(signal, "SIGURG", None)
 quick_getsignal: "Any" = sys.modules["_signal"].getsignal  # that of `signal` takes a hundred times
 OF_LOOPS = ("asyncio.", "trio.")  # modules of handlers of SIGINT that have to be where they are

@@ -10,7 +10,7 @@ def exit_of(process, grace=None, linger=5.0, clock=time.monotonic):
     """Return the end of a process, of which nothing has begun, and which ends nothing."""
     process.settings.change(grace=grace, linger=linger)
     given = process.registry, process.exiting, process.handlers, Executors()
-    ending = Exit(*given, process.settings, process.be_first)
+    ending = Exit(*given, process.settings, process.at_exit)
     ending.limits.clock = clock
     ending.limits._timer = None
     return ending

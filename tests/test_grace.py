@@ -502,5 +502,5 @@ def test_a_callback_for_which_nothing_is_left_is_reported_as_not_run():
     """The last resort is about to end the process."""
     registry = Registry()
     registry.register(print)
-    [(item, how, *_)] = registry._advance(deadline=time.monotonic() - 1, grace=1.0)
+    [(item, how, *_)] = registry._runs().advance(deadline=time.monotonic() - 1, grace=1.0)
     assert (item.name, how) == ("print", "not run")

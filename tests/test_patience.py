@@ -213,7 +213,7 @@ def test_items_wait_until_the_main_thread_has_ended():
 def test_the_log_has_a_second_or_a_quarter_of_what_is_left(grace, patience):
     """It may be the very thing that is stuck."""
     process, waited = Process(), []
-    process.registry._say().flush = waited.append
+    process.registry._runs().log.flush = waited.append
     ending = exit_of(process, grace=grace, clock=lambda: 100.0)
     ending.limits.begin()
     ending.limits.close()

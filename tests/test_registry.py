@@ -41,8 +41,8 @@ def outcomes(report):
 
 def a_run(registry, **options):
     """Return a run over the items of a registry, which reports to nobody."""
-    registry._run = Run(registry._items, registry._late, lambda outcome: None, **options)
-    return registry._run
+    registry._runs().now = Run(registry._items, registry._late, lambda outcome: None, **options)
+    return registry._runs().now
 
 
 def nothing():
@@ -859,8 +859,8 @@ def test_a_run_up_to_an_order_leaves_the_rest(more):
     registry.register(early, name="early", order=-1)
     registry.register(lambda: None, name="planned")
     names = lambda outcomes: [item.name for item, *_ in outcomes]  # noqa: E731
-    assert names(registry._advance(before=0)) == ["early"]
-    assert sorted(names(registry._advance())) == ["early", *more, "planned"]
+    assert names(registry._runs().advance(before=0)) == ["early"]
+    assert sorted(names(registry._runs().advance())) == ["early", *more, "planned"]
 
 
 def test_a_stop_that_dawdles_and_then_raises_fails_its_thread(registry):
@@ -962,16 +962,16 @@ def test_what_the_grace_cuts_short_or_leaves_is_said_to_be_its_doing(registry, c
     registry.register(nothing, order=1, name="left")
     registry.register(release.wait, timeout=60, name="cut")
     begun = time.monotonic()
-    results = registry._advance(deadline=begun + 0.2, grace=7.0)
-    registry._say().flush(5)
+    results = registry._runs().advance(deadline=begun + 0.2, grace=7.0)
+    registry._runs().log.flush(5)
     release.set()
     assert [(item.name, how, limit) for item, how, *_, limit in results] == [
         ("cut", "overran", "grace"),
         ("left", "done", None),
     ]
     registry.register(nothing, name="left")
-    [outcome] = registry._advance(deadline=begun, grace=7.0)
-    registry._say().flush(5)
+    [outcome] = registry._runs().advance(deadline=begun, grace=7.0)
+    registry._runs().log.flush(5)
     assert (outcome[1], outcome[6]) == ("not run", "grace")
     overran, left = caplog.messages
     assert re.search(

@@ -202,7 +202,7 @@ def test_what_fails_or_overruns_is_logged_with_its_place(registry, caplog):
 
 def test_a_record_has_fields_and_the_traceback_that_group_it(registry, caplog):
     """Structured logs and Sentry take them; the traceback begins in the user's code."""
-    registry._say().signum = signal.SIGTERM
+    registry._runs().log.signum = signal.SIGTERM
     registry.register(break_down, name="disk")
     registry.run()
     [record] = caplog.records
@@ -268,7 +268,7 @@ def test_a_name_that_does_not_come_does_not_keep_the_line_from_being_said(regist
     thread.join()
     who = rf"graceexit\[{os.getpid()}\]: in run\(\): thread '\S+Nameless' did not end within"
     assert re.match(rf"{who} timeout=0\.05 s after its stop; left behind at \S+ in wait\n$", said)
-    assert registry._say()._speaking.acquire(timeout=10)
+    assert registry._runs().log._speaking.acquire(timeout=10)
 
 
 def test_a_name_that_raises_is_left_out_where_logging_takes_no_line(registry, capfd):

@@ -1,5 +1,5 @@
 """
-The join: where the exit begins, and what the main thread is made to leave.
+The hooks: where the exit begins, where it is completed, and where a fork is noticed.
 
 `threading._shutdown` is replaced. The interpreter and multiprocessing call it by that name as the
 main thread's code has ended, on every version, and before the hooks of
@@ -9,6 +9,8 @@ leave the join has to be caught outside of it, for from 3.15 on it is the end of
 multiprocessing.) Where it is missing the exit function does it all.
 """
 
+import atexit
+import os
 import sys
 import threading
 
@@ -20,16 +22,40 @@ if TYPE_CHECKING:
 RAISES = 100  # so often somebody's handler may raise as the exit begins
 
 
-class Join:
-    """Stands in front of Python's join of all threads."""
+class Hooks:
+    """
+    The hooks of one process; the first stands in front of Python's join of all threads.
 
-    def __init__(self, begin: "Callable[[], Callable[[], None] | None]") -> None:
+    Attributes:
+        stay: The other ones are in place. Not all of them can be taken out again.
+    """
+
+    def __init__(
+        self,
+        begin: "Callable[[], Callable[[], None] | None]",
+        at_exit: "Callable[[], None]",
+        fork: "Callable[[int], None]",
+        after_fork: "Callable[[], None]",
+    ) -> None:
+        self.stay = False
         self._begin = begin  # the exit; returns what goes on with it after the join
+        self._at_exit = at_exit
+        self._fork = fork
+        self._after_fork = after_fork
         self._real: Any = None  # what ours has replaced
         self._has_left = False  # the main thread has left a join that would last for ever
 
     def install(self) -> None:
-        """Take its place, unless somebody stands in front of us by now."""
+        """Put them in place; nobody who stands in front of us by now loses it."""
+        if not self.stay:
+            atexit.register(self._at_exit)
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(
+                    before=lambda: self._fork(1),
+                    after_in_parent=lambda: self._fork(-1),
+                    after_in_child=self._after_fork,
+                )
+            self.stay = True
         current = getattr(threading, "_shutdown", None)
         # An exception may have come between the two lines below.
         if current is not None and current != self._shutdown and self._real in (None, current):
@@ -37,7 +63,7 @@ class Join:
             setattr(threading, "_shutdown", self._shutdown)  # noqa: B010  (checkers do not know it)
 
     def uninstall(self) -> None:
-        """Give it back."""
+        """Give the join back."""
         if self._real is not None and getattr(threading, "_shutdown", None) == self._shutdown:
             setattr(threading, "_shutdown", self._real)  # noqa: B010  (checkers do not know it)
             self._real = None

@@ -1,0 +1,94 @@
+"""
+The runs of a registry, one at a time, and what they leave behind.
+
+Whoever comes first watches the run; another thread waits for its turn, and an item that asks for a
+run is told that there is nothing to be done.
+"""
+
+import _thread
+import sys
+import threading
+
+from graceexit._items import NEVER
+from graceexit._log import NO_THREADS, WARNING, Log
+from graceexit._runner import Run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from graceexit._items import Item, Outcome
+
+
+class Runs:
+    """
+    The runs of one registry.
+
+    Attributes:
+        items: Those of the registry.
+        now: The one in progress.
+        left: What was left behind.
+        log: What says lines of them.
+        tired: Items were registered without an end: no more of them are run.
+    """
+
+    def __init__(self, items: "dict[Item, bool]", late: "dict[Item, int]") -> None:
+        self.now: Run | None = None
+        self.left: list[Item] = []
+        self.tired = False
+        self.items = items
+        self.log = Log()
+        self._late = late
+        # Guards `now`: held by the thread that watches it, which a signal may make begin again.
+        self._turn = threading.RLock()
+        self._told = False  # it was said that no thread can be started
+
+    def advance(
+        self, before: float = NEVER, deadline: float | None = None, grace: float | None = None
+    ) -> "list[Outcome]":
+        """Run the items of an order below *before*; return the outcomes so far."""
+        if (run := self.now) is not None:
+            if run.is_inside(_thread.get_ident()):
+                return []
+            run.hurry(deadline)
+        with self._turn:
+            # A run whose watcher was taken away by an exception goes on where it is, unless it has
+            # done so by itself. Whoever registers from now on tells it, so that nothing falls
+            # between.
+            if (run := self.now) is None or run.is_over():
+                self._late.clear()
+                report = lambda outcome: self._note(outcome, grace)  # noqa: E731
+                log = self.log
+                trace = log.begins if log.wants_debug() else None
+                run = self.now = Run(self.items, self._late, report, trace=trace)
+            try:
+                run.go(before, deadline)
+            except BaseException:
+                run.interrupted = True
+                raise
+            self.tired = run.is_tired()
+            if run.inline and run.outcomes and not self._told:
+                self._told = True
+                self.log.post(WARNING, NO_THREADS)
+            if before == NEVER:
+                self.now = None
+                self._late.clear()
+            return run.outcomes
+
+    def have_more(self) -> bool:
+        """Return whether items wait that do not come without an end."""
+        return bool(self.items) and not self.tired
+
+    def known(self) -> "list[Item]":
+        """Return the items that are waiting to be run, are being run, or were left behind."""
+        run = self.now
+        return [*self.items, *(run.in_progress() if run is not None else ()), *self.left]
+
+    def _note(self, outcome: "Outcome", grace: float | None) -> None:
+        """Log how an item ended, and remember a thread that was left behind."""
+        item, how, *_ = outcome
+        if how == "overran":
+            self.left.append(item)
+            # multiprocessing would wait for a process of its own.
+            processes = sys.modules.get("multiprocessing.process")
+            if item.stop is not None and processes is not None:
+                processes._children.discard(item.subject)
+        self.log.ended(outcome, grace)
