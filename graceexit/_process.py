@@ -174,8 +174,8 @@ class Process:
         """
         Run every item now, whatever its order, without waiting for other threads.
 
-        For a process whose end nothing announces, such as a job that ends by `os._exit`, and for a
-        server's own shutdown event: `await asyncio.to_thread(graceexit.shutdown)`. It sets
+        For a process that exits without a signal or a normal return, such as by `os._exit`, and
+        for a server's own shutdown event: `await asyncio.to_thread(graceexit.shutdown)`. It sets
         `exiting`. A second call, from any thread, waits for the first and finds nothing left; a
         call from inside an item returns at once. Afterwards the registry is empty and open: what
         is registered later is run later.

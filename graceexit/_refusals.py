@@ -19,23 +19,35 @@ if TYPE_CHECKING:
 GENERATOR, COROUTINE, ITERABLE_COROUTINE, ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200
 
 
+def callback_refused(
+    subject: "Any", arguments: tuple[object, ...], others: "dict[str, Any]"
+) -> TypeError:
+    """Return the error of a wrong call of `on_exit`."""
+    if "stop" in others or is_thread(subject):
+        return TypeError("on_exit is for callbacks: write register(thread, stop=...)")
+    if others:
+        return TypeError(f"on_exit() got an unexpected keyword argument {next(iter(others))!r}")
+    if arguments:
+        return TypeError(
+            f"on_exit takes one callback; got {arguments!r} too: use functools.partial for the"
+            " arguments of a callback"
+        )
+    return TypeError(f"expected a callback; got {subject!r}{remedy_for(subject)}")
+
+
 def check(subject: "Any", stop: "Any", each_process: object) -> None:
     """Refuse what can be neither a thread nor a callback, or is given what belongs to the other."""
     if isinstance(subject, type) and (stop is not None or hasattr(subject, "is_alive")):
         raise TypeError(f"expected a thread; got {subject!r}: give an instance of it")
-    is_thread = isinstance(subject, Thread) or (
-        any(
-            callable(getattr(subject, verb, None)) and hasattr(subject, question)
-            for verb, question in (("join", "is_alive"), ("wait", "poll"), ("join", "dead"))
-        )
-        # Without stop=, what can be called is a callback, whatever else it can do: a Mock.
-        and not (stop is None and callable(subject))
+    # Without stop=, what can be called is a callback, whatever else it can do: a Mock.
+    joins = is_thread(subject) and (
+        isinstance(subject, Thread) or stop is not None or not callable(subject)
     )
-    if not is_thread and not callable(subject):
+    if not joins and not callable(subject):
         raise TypeError(f"expected a thread or a callback; got {subject!r}{remedy_for(subject)}")
-    if not is_thread and stop is not None:
+    if not joins and stop is not None:
         raise TypeError(f"stop= is for threads; {subject!r} is a callback: leave stop= out")
-    if not is_thread:
+    if not joins:
         check_call(subject, "the callback")
         if getattr(getattr(subject, "__code__", None), "co_flags", 0) & COROUTINE:
             import asyncio  # noqa: F401  (now, for an import at the exit can change its status)
@@ -48,6 +60,14 @@ def check(subject: "Any", stop: "Any", each_process: object) -> None:
         raise TypeError(f"each_process= is for callbacks; {subject!r} is not there after a fork")
     else:
         check_stop(stop)
+
+
+def is_thread(subject: "Any") -> bool:
+    """Return whether *subject* can do what a thread can."""
+    return isinstance(subject, Thread) or any(
+        callable(getattr(subject, verb, None)) and hasattr(subject, question)
+        for verb, question in (("join", "is_alive"), ("wait", "poll"), ("join", "dead"))
+    )
 
 
 def check_stop(stop: "Any") -> None:

@@ -9,7 +9,7 @@ finalizer in the middle of another `register`, and while a signal lands.
 import _thread
 from time import monotonic
 
-from graceexit._items import Item
+from graceexit._items import Item, refuse_callback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -186,17 +186,12 @@ class Registry:
             TypeError: As `register`.
             ValueError: As `register`.
         """
-        if arguments:
-            raise TypeError(
-                f"on_exit takes one callback; got {arguments!r} too: use functools.partial for the"
-                " arguments of a callback"
-            )
-        if "stop" in others:
-            raise TypeError("stop= is for threads: write register(thread, stop=...)")
-        if others:
-            self.register(callback, **others)  # it refuses them, in Python's own words
+        if arguments or others:
+            refuse_callback(callback, arguments, others)
 
         def decorator(function: "Any") -> "Any":
+            if not callable(function):
+                refuse_callback(function)
             self.register(
                 function, timeout=timeout, order=order, name=name, each_process=each_process
             )

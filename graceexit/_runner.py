@@ -141,12 +141,13 @@ class Run:
         key, action = self._current()
         # The helper rings when it begins an action that ends before `_wake`. One that it began
         # before this line is noticed by looking a second time.
-        self._wake = end = NEVER if action is None else self._end(action)
+        now = self._clock()
+        end = NEVER if action is None else self._end(action)
+        self._wake = min(end, now + LOOK)
         if self.helper is None or self._current()[1] is not action:
             return  # pragma: no cover - an instant
-        left = end - self._clock()
-        if left > 0:
-            self._bell.wait(min(left, LOOK))
+        if end > now:
+            self._bell.wait(self._wake - now)
         # It may end at this very instant.
         elif action and self._running.pop(key, None) is action:  # pragma: no branch
             helper, self.helper = self.helper, None

@@ -71,7 +71,7 @@ def test_completion_offers_the_public_names_alone():
 WRONG_CALLS = [
     (lambda: graceexit.register(print, tiemout=2), "register() got an unexpected keyword"),
     (lambda: graceexit.register(print, 2), "register() takes 2 positional arguments but 3"),
-    (lambda: graceexit.on_exit(tiemout=2), "register() got an unexpected keyword"),
+    (lambda: graceexit.on_exit(tiemout=2), "on_exit() got an unexpected keyword"),
     (graceexit.unregister, "unregister() missing 1 required positional argument"),
     (lambda: graceexit.install(25), "install() takes 1 positional argument but 2 were given"),
     (lambda: graceexit.install(graze=25), "install() got an unexpected keyword argument"),

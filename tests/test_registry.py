@@ -255,8 +255,12 @@ def test_on_exit_refuses_stop_and_returns_the_function_unchanged(registry):
     """With options and without."""
     assert registry.on_exit(nothing) is nothing
     assert registry.on_exit(timeout=2, order=1, name="the pool")(nothing) is nothing
-    with pytest.raises(TypeError, match=re.escape("stop= is for threads: write register(thread")):
+    with pytest.raises(TypeError, match=re.escape("is for callbacks: write register(thread, stop")):
         registry.on_exit(stop=nothing)(nothing)
+    with pytest.raises(TypeError, match=re.escape("is for callbacks: write register(thread, stop")):
+        registry.on_exit(timeout=2)(threading.Thread())
+    with pytest.raises(TypeError, match="^expected a callback; got 7$"):
+        registry.on_exit(7)
     with pytest.raises(TypeError, match=re.escape("got (7,) too: use functools.partial")):
         registry.on_exit(print, 7)
     with pytest.raises(TypeError, match=re.escape("got None: write on_exit(f), not on_exit(f())")):

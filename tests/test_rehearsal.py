@@ -251,6 +251,15 @@ def test_without_a_sign_it_is_ready_when_it_is_quiet(rehearse):
     assert run.finish() == 0
 
 
+def test_without_a_sign_a_service_that_is_never_quiet_is_told_to_name_one(rehearse):
+    """Otherwise nobody knows when to begin."""
+    talking = OBEDIENT.replace("time.sleep(0.01)", "print(time.sleep(0.1), flush=True)")
+    run = rehearse(talking, "--ready-within", 2, sign=())
+    assert run.finish() == 2
+    at = run.lines.index("graceexit: it was never quiet within 2 s")
+    assert run.lines[at + 1] == "graceexit: write --until TEXT, which it prints when it is ready"
+
+
 def test_an_url_that_answers_before_the_start_is_somebody_else(rehearse, program, tmp_path):
     """An old instance would answer in its place."""
     port = free_port()

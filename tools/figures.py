@@ -50,8 +50,8 @@ def counts() -> dict[str, int]:
 def tested(counts: dict[str, int], pythons: list[str]) -> str:
     """Say how much is tested."""
     return (
-        f"More than {counts['tests']:,} tests run on CPython {pythons[0]} to {pythons[-1]}, and"
-        f" start real servers in {counts['servers']} ways. `make mutants` takes out"
+        f"More than {counts['tests']:,} tests run on CPython {pythons[0]} to {pythons[-1]};"
+        f" others start real servers in {counts['servers']} ways. `make mutants` takes out"
         f" {counts['mutants']} mechanisms, one at a time, and a test has to fail."
     )
 

@@ -140,7 +140,9 @@ class Rehearsal:
                 return
             if time.monotonic() > until:
                 what = f"it {why} within {seconds(options.ready_within)}"
-                raise CannotBeginError(what, self._where())
+                named = options.until or options.url
+                more = [] if named else ["write --until TEXT, which it prints when it is ready"]
+                raise CannotBeginError(what, [*more, *self._where()])
 
     def _where(self) -> list[str]:
         """Say where the main threads are of a service that is not ready."""
