@@ -27,7 +27,7 @@ import atexit
 import os
 import sys
 import threading
-from signal import SIGINT, getsignal
+from signal import SIGINT
 from time import sleep
 
 from graceexit import _signals
@@ -120,7 +120,7 @@ class Exit:
         # program's end and the first line of its own.
         if not (ender.main.ended.is_set() or is_shutting_down(frame)):
             if first and not (holding is not None and holding.takes(signum, self.leave_by)):
-                self._unwinding.begin(signum, frame, getsignal(SIGINT))
+                self._unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
         elif not has_ender and is_in_join(frame):  # nobody else makes this thread leave it
             hide(Leave)
             ender.phase = LEAVING
@@ -139,7 +139,7 @@ class Exit:
             self._prepare()
             self._unwinding.interrupt()
         else:
-            self._unwinding.begin(signum, frame, getsignal(SIGINT))
+            self._unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
 
     def press(self, signum: int, holding: "Hold | None") -> bool:
         """Note Ctrl-C; return whether it is held, or Python's own handler is to be called."""

@@ -30,7 +30,7 @@ import os
 import signal
 import sys
 import time
-from signal import SIG_DFL, SIGINT, getsignal
+from signal import SIGINT
 from signal import default_int_handler as real_int_handler
 from signal import raise_signal as real_raise_signal
 from threading import main_thread
@@ -49,7 +49,10 @@ if TYPE_CHECKING:
 
 SAME_PRESS = 0.5  # seconds within which Ctrl-C pressed again is the same press
 SIGURG = getattr(signal, "SIGURG", None)
-quick_getsignal: "Any" = sys.modules["_signal"].getsignal  # that of `signal` takes a hundred times
+# Those of `signal` make enums of what they return, and take up to a hundred times as long.
+getsignal: "Any" = sys.modules["_signal"].getsignal
+quick_signal: "Any" = sys.modules["_signal"].signal
+SIG_DFL: int = sys.modules["_signal"].SIG_DFL
 OF_LOOPS = ("asyncio.", "trio.")  # modules of handlers of SIGINT that have to be where they are
 
 
@@ -114,7 +117,7 @@ class Handlers:
         Returns:
             Whether that is possible here.
         """
-        current: Any = getsignal(signum)
+        current = getsignal(signum)
         if isinstance(current, Layer) and current.act == act:
             return set_handler(signum, current)  # code in C may have replaced it
         if current is not SIG_DFL and not callable(current):
@@ -193,7 +196,7 @@ def is_in_front(signum: int, layer: Layer) -> bool:
 
 def has_pythons_ctrl_c() -> bool:
     """Return whether Ctrl-C raises KeyboardInterrupt."""
-    return bool(quick_getsignal(SIGINT) is real_int_handler)
+    return bool(getsignal(SIGINT) is real_int_handler)
 
 
 def is_to_be_noticed(handler: "Any") -> bool:
@@ -207,7 +210,9 @@ def is_to_be_noticed(handler: "Any") -> bool:
 def set_handler(signum: int, handler: "Any") -> bool:
     """Set the handler; return whether that is possible: on the main thread, for this signal."""
     try:
-        signal.signal(signum, handler)
+        # Whoever has replaced `signal.signal` is to know of our handlers.
+        is_pythons = getattr(signal.signal, "__wrapped__", None) is quick_signal
+        (quick_signal if is_pythons else signal.signal)(signum, handler)
     except (ValueError, OSError):
         return False
     return True

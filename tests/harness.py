@@ -174,6 +174,11 @@ class Program:
 
     def members(self) -> dict[int, str]:
         """Return the living processes of the program's session, each with its command line."""
+        # One that forks and ends while the first look is under way has its child in the second.
+        return self._living() or self._living()
+
+    def _living(self) -> dict[int, str]:
+        """Look for them once."""
         found = {}
         for one in psutil.process_iter():
             with contextlib.suppress(OSError, psutil.Error):
