@@ -211,7 +211,7 @@ def set_handler(signum: int, handler: "Any") -> bool:
     """Set the handler; return whether that is possible: on the main thread, for this signal."""
     try:
         # Whoever has replaced `signal.signal` is to know of our handlers.
-        is_pythons = getattr(signal.signal, "__wrapped__", None) is quick_signal
+        is_pythons = getattr(signal.signal, "__globals__", None) is vars(signal)
         (quick_signal if is_pythons else signal.signal)(signum, handler)
     except (ValueError, OSError):
         return False
