@@ -88,7 +88,6 @@ class Process:
         self.settings.change(grace, linger, signals, report)
         # An exception may come at any moment of what follows; then it is done again.
         import_what_is_needed(self.settings)
-        self.registry._runs()
         from graceexit._executors import Executors
         from graceexit._hooks import Hooks
 

@@ -42,7 +42,8 @@ class Registry:
     __module__ = "graceexit"
 
     _attend: "Callable[[], object] | None" = None  # called after each registration
-    _ran: "Runs | None" = None  # its runs, which the first one imports
+    # Its runs, made by the first: their locks have to be gevent's if gevent has patched by then.
+    _ran: "Runs | None" = None
 
     def __init__(self) -> None:
         self._reset()
