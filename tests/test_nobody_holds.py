@@ -6,6 +6,7 @@ import importlib.util
 import os
 import signal
 import sys
+import time
 from functools import partial
 from textwrap import dedent, indent
 
@@ -140,6 +141,22 @@ def test_all_that_one_item_registers_is_run():
 
     report = registry.run()
     assert (len(ran), report.ok) == (12_000, True)
+
+
+def seconds_for(count):
+    """Return the processor time in which so many items run that each register one more."""
+    registry = Registry()
+    for _ in range(count):
+        registry.on_exit(lambda: registry.on_exit(lambda: None))
+    began = time.process_time()
+    report = registry.run()
+    assert (len(report.results), report.ok) == (2 * count, True)
+    return time.process_time() - began
+
+
+def test_items_that_each_register_one_more_cost_each_what_one_costs():
+    """Ten times as many take about ten times as long, not a hundred times."""
+    assert seconds_for(5_000) < 30 * seconds_for(500)
 
 
 def test_a_chain_of_items_that_each_register_one_more_is_run():

@@ -58,6 +58,7 @@ LOOPS = {
     "anyio": (SENT, needs("anyio")),
     "anyio on trio": (NURSERY, needs("anyio", "trio")),
     "trio": (NURSERY, needs("trio")),
+    "trio without a nursery": (["main unwinds"], needs("trio")),
 }
 PARAMETERS = [pytest.param(*(name, lines), marks=marks) for name, (lines, marks) in LOOPS.items()]
 of_asyncio = [one for one in PARAMETERS if one.values[1] is SENT]
@@ -84,7 +85,9 @@ def test_sigterm_unwinds_the_main_task_while_the_others_live(loop, runs, unwinds
     worker = loop(runs, sigint)
     worker.send(SIGTERM)
     lines, status = worker.finish()
-    keyboard = ["BaseExceptionGroup"] * ("trio" in runs)  # around KeyboardInterrupt
+    # A nursery puts KeyboardInterrupt into a group.
+    raised = "BaseExceptionGroup" if unwinds is NURSERY else "KeyboardInterrupt"
+    keyboard = [raised] * ("trio" in runs)
     assert sorted(lines[: len(unwinds)]) == sorted(unwinds)
     assert steps(lines[len(unwinds) :]) == ["unwound", *keyboard, "closed"]
     assert status == -SIGTERM
@@ -103,7 +106,7 @@ def test_ctrl_c_unwinds_it_as_without_graceexit(loop, runs, unwinds):
     assert sorted(lines[: len(unwinds)]) == sorted(unwinds)
     # A nursery puts KeyboardInterrupt into a group, of which no process dies.
     raised, expected = "KeyboardInterrupt", -SIGINT
-    if "trio" in runs:
+    if unwinds is NURSERY:
         raised, expected = "BaseExceptionGroup", 1
     assert steps(lines[len(unwinds) :]) == ["unwound", raised, "closed"]
     assert status == expected
@@ -813,6 +816,23 @@ def test_the_main_thread_finishes_what_it_has_in_hand(script, tmp_path, shape, s
     outer = ["the outer one"] * (shape == "nested")
     assert steps(lines) == [f"done True {first:d}", *outer, *keyboard, "closed"]
     assert status in {-signum for signum in SENT_BY[sent]}
+
+
+def test_ctrl_c_pressed_twice_quickly_does_not_end_the_block(script):
+    """It is one press, as of a person who holds the keys down."""
+    lines, status = script("""
+        import os, signal, sys
+        import graceexit
+
+        sys.excepthook = lambda kind, *_: print(kind.__name__)
+        graceexit.on_exit(lambda: print("closed"))
+        with graceexit.hold():
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+            print("done")
+        print("never")
+    """).finish()
+    assert (steps(lines), status) == (["done", "KeyboardInterrupt", "closed"], -SIGINT)
 
 
 def test_ctrl_c_pressed_again_ends_the_block(script):

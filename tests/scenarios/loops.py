@@ -64,6 +64,18 @@ async def main():
         sender.cancel()
 
 
+async def alone():
+    """Do the same without another task."""
+    import trio
+
+    try:
+        print("ready")
+        while True:
+            await trio.sleep(0.01)
+    finally:
+        print("main unwinds")
+
+
 async def in_nursery():
     """Do the same where a nursery is what tasks live in."""
     import trio
@@ -77,12 +89,7 @@ async def in_nursery():
     async with trio.open_nursery() as nursery:
         nursery.start_soon(child)
         await trio.testing.wait_all_tasks_blocked()
-        try:
-            print("ready")
-            while True:
-                await trio.sleep(0.01)
-        finally:
-            print("main unwinds")
+        await alone()
 
 
 def run():
@@ -115,6 +122,10 @@ def run():
         import trio.testing
 
         trio.run(in_nursery)
+    elif runs == "trio without a nursery":
+        import trio
+
+        trio.run(alone)
 
 
 sys.excepthook = lambda kind, *_: print(kind.__name__)
