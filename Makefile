@@ -49,6 +49,10 @@ demo: $(DEMO)/$(STAMP) ## lose no message over five restarts of Granian; INTERFA
 test: $(VENV)/$(STAMP) ## run every test; PYTHON=python3.13 ARGS="-k sigterm"
 	$(VENV)/bin/pytest -n $(WORKERS) $(if $(WHEEL),--installed) $(ARGS)
 
+.PHONY: field
+field: $(VENV)/$(STAMP) ## run a form of each kind of program that real users have; KIND="a queue of a child"
+	$(VENV)/bin/pytest -n $(WORKERS) -m "field$(if $(KIND),(kind='$(KIND)'))" $(ARGS)
+
 .PHONY: test-servers
 test-servers: $(SERVERS)/$(STAMP) $(SERVERS)-granian-1.3/$(STAMP) debian ## run every server in every way; ARGS="-k gunicorn"
 	$(SERVERS)/bin/pytest tests/servers -n 8 --every-server --results build/servers.json $(ARGS)

@@ -41,6 +41,7 @@ def test_a_child_runs_what_it_has_registered_and_nothing_of_its_parent(
     assert (parents, status) == ([f"exit code {code}", "parent closed"], 0)
 
 
+@pytest.mark.field(kind="a stuck thread in a child")
 def test_a_stuck_thread_of_a_child_is_left_behind_and_the_exit_code_is_kept(scenario, start_method):
     """The child ends with the 7 of its `sys.exit(7)`, though a thread of it does not stop."""
     lines, status = scenario("child", start_method, "stuck", "joins").finish()

@@ -66,6 +66,7 @@ LIMITS = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.field(kind="somebody whom linger cuts off")
 @LIMITS
 def test_a_thread_that_nobody_has_registered(cut, limits, named):
     """The remedies: register it, close its owner by an item of negative order, a longer limit."""
@@ -88,6 +89,7 @@ def test_each_of_several_threads_is_named_in_the_one_line(cut, limits, named):
     assert_one_says(lines, ON_SIGTERM, "'one'", "'two'", named)
 
 
+@pytest.mark.field(kind="somebody whom linger cuts off")
 @LIMITS
 def test_the_main_thread(cut, limits, named):
     """Its unwinding is part of the rest of the program."""

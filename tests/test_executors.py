@@ -36,6 +36,8 @@ FOUND = [f"{item} 2 2 3 True" for item in ITEMS]
 # Everything, in every kind of item
 
 
+@pytest.mark.field(kind="a last batch that needs a pool")
+@pytest.mark.field(kind="an async callback that needs names")
 @pools_work
 @pytest.mark.parametrize("how", ENDINGS)
 @pytest.mark.parametrize("imports", IMPORTS)
@@ -61,6 +63,8 @@ def test_they_work_in_the_items_of_a_child(scenario, start_method, imports, how)
     assert (lines, status) == ([*unwinding, *FOUND, f"exit code {code}"], 0)
 
 
+@pytest.mark.field(kind="a last batch that needs a pool")
+@pytest.mark.field(kind="an async callback that needs names")
 @pytest.mark.skipif(
     not NO_THREADS_AT_THE_END,
     reason="about Python 3.12.0 to 3.12.2, which start no thread at their end",
@@ -96,6 +100,7 @@ LIMITED = """
 """
 
 
+@pytest.mark.field(kind="a limit of threads")
 def test_a_program_at_its_limit_of_threads_ends(script):
     """Nothing is held back where no thread can be started."""
     lines, status = script(LIMITED).finish()
@@ -147,6 +152,7 @@ def jobs(script, request):
 BY = pytest.mark.parametrize("signum", [None, SIGTERM], ids=["end", "SIGTERM"])
 
 
+@pytest.mark.field(kind="a job of the last line")
 @BY
 def test_jobs_that_were_submitted_by_the_last_line_end_before_the_items(jobs, signum):
     """To idle workers, too: one that has been handed a job looks idle for a moment."""
@@ -164,6 +170,7 @@ def test_jobs_that_were_submitted_by_the_last_line_end_before_the_items(jobs, si
     assert steps(lines) == ["jobs that have ended: 10"]
 
 
+@pytest.mark.field(kind="a pool of processes")
 @pools_work
 @BY
 def test_jobs_of_a_pool_of_processes_end_before_the_items(jobs, signum):
@@ -180,6 +187,7 @@ def test_jobs_of_a_pool_of_processes_end_before_the_items(jobs, signum):
     assert lines == ["True 3"]
 
 
+@pytest.mark.field(kind="a job that submits itself")
 @BY
 def test_a_job_that_submits_itself_again_does_not_keep_the_items_from_running(jobs, signum):
     """Python ends it by refusing the next submit; that comes after the items."""
@@ -198,6 +206,7 @@ def test_a_job_that_submits_itself_again_does_not_keep_the_items_from_running(jo
     assert steps(lines) == ["closed"]
 
 
+@pytest.mark.field(kind="a thread that feeds a pool")
 @pools_work
 @BY
 def test_a_registered_thread_that_feeds_a_pool_is_told_to_stop(jobs, signum):
@@ -219,6 +228,7 @@ def test_a_registered_thread_that_feeds_a_pool_is_told_to_stop(jobs, signum):
     assert lines == ["told to stop"]
 
 
+@pytest.mark.field(kind="a pool that is made later")
 @BY
 def test_a_job_is_told_to_end_by_an_item_of_negative_order(jobs, signum):
     """And the process ends then, whichever of the two is imported first."""
@@ -234,6 +244,7 @@ def test_a_job_is_told_to_end_by_an_item_of_negative_order(jobs, signum):
     assert steps(lines) == ["told", "job ended", "closed"]
 
 
+@pytest.mark.field(kind="a bounded pool")
 @BY
 def test_a_bounded_pool_is_no_busy_one(jobs, signum):
     """The recipe with a queue.Queue of a length."""
@@ -279,6 +290,7 @@ def test_a_pool_whose_queue_is_full_ends(jobs, signum):
     assert steps(lines) == ["closed 2"]
 
 
+@pytest.mark.field(kind="a pool with a worker of its own")
 @BY
 def test_a_pool_with_a_worker_of_its_own_is_no_busy_one(jobs, signum):
     """A subclass that makes known its threads as the standard ones do."""
@@ -379,6 +391,7 @@ def test_a_pool_whose_jobs_an_item_cancels_is_shut_down(script):
     assert (own(lines), status) == (["closed"], -SIGTERM)
 
 
+@pytest.mark.field(kind="a pool, and nothing registered")
 def test_where_nothing_is_registered_a_pool_is_closed_when_the_main_thread_ends(script):
     """Nothing is held back for nobody."""
     lines, status = script("""
@@ -402,6 +415,7 @@ def test_where_nothing_is_registered_a_pool_is_closed_when_the_main_thread_ends(
     assert (steps(lines), status) == (["refused"], 0)
 
 
+@pytest.mark.field(kind="a pool of greenlets")
 @pytest.mark.skipif(not importlib.util.find_spec("gevent"), reason="gevent is not installed")
 @BY
 def test_pools_of_a_patched_process_end(script, signum):
@@ -434,6 +448,7 @@ def test_pools_of_a_patched_process_end(script, signum):
 # The hooks of others
 
 
+@pytest.mark.field(kind="a library that drains in a hook")
 @BY
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_a_library_that_drains_in_a_hook_finds_what_an_item_closes(script, place, signum):
@@ -473,6 +488,7 @@ def test_a_library_that_drains_in_a_hook_finds_what_an_item_closes(script, place
     assert (steps(lines), status) == ([*drained, "closed"], -(signum or 0))
 
 
+@pytest.mark.field(kind="a hook with arguments")
 @pools_work
 def test_a_hook_that_comes_during_the_exit_is_called_with_its_arguments(script):
     """Python refuses it then; a library that an item imports has one."""
@@ -503,6 +519,7 @@ def test_a_library_registers_its_hook_with_its_arguments(script):
     assert (steps(lines), status) == (["hook (1,) {'x': 2}", "closed"], 0)
 
 
+@pytest.mark.field(kind="a signal as a hook is registered")
 @pytest.mark.parametrize("after", [1])
 def test_a_signal_between_two_steps_of_a_registration_loses_no_hook(script, after):
     """A handler raises while a library is imported that registers its hook; ours stays known."""
@@ -586,6 +603,7 @@ def test_uninstall_in_an_item_gives_back_what_the_exit_has_replaced(script):
     assert (steps(lines), status) == (["1 0", "True"], 0)
 
 
+@pytest.mark.field(kind="two copies with one pool")
 @pools_work
 @BY
 def test_two_copies_of_the_package_do_not_close_the_pools_of_each_other(script, signum):
@@ -621,6 +639,7 @@ def test_two_copies_of_the_package_do_not_close_the_pools_of_each_other(script, 
 # Forks
 
 
+@pytest.mark.field(kind="pools of a fork and of its parent")
 def test_pools_of_a_fork_and_of_its_parent_work_in_the_items_of_each(script):
     """Each exits by itself, with pools of its own, as workers of gunicorn do."""
     lines, status = script(
@@ -649,6 +668,8 @@ def test_pools_of_a_fork_and_of_its_parent_work_in_the_items_of_each(script):
         assert (lines, status) == (["child 2", "exit code 0", "parent 2"], 0)
 
 
+@pytest.mark.field(kind="a fork by an item")
+@pytest.mark.field(kind="a fork beside the items")
 @forks_work
 @pytest.mark.parametrize("by", ["an item", "a thread"])
 def test_a_process_that_is_forked_while_pools_are_held_closes_its_own(script, by):
@@ -735,6 +756,7 @@ def sends(script, start_method):
     return run
 
 
+@pytest.mark.field(kind="a queue of a child")
 @ENDS
 def test_what_the_items_of_a_child_put_into_a_queue_arrives(sends, how, code):
     """What a thread puts that is being stopped, and what a callback does, in their order."""
@@ -751,6 +773,8 @@ def test_what_the_items_of_a_child_put_into_a_queue_arrives(sends, how, code):
     assert sends(how, child) == ["first", arrived, f"exit code {code}"]
 
 
+@pytest.mark.field(kind="a queue of a child that is terminated")
+@pytest.mark.field(kind="many messages of a child")
 @ENDS
 @pytest.mark.parametrize(("count", "size"), [(200, 1), (30, 100_000)])
 def test_all_that_an_item_of_a_child_puts_arrives(sends, how, code, count, size):
@@ -764,6 +788,7 @@ def test_all_that_an_item_of_a_child_puts_arrives(sends, how, code, count, size)
     assert lines == ["first", f"{count} {{{size}}}", f"exit code {code}"]
 
 
+@pytest.mark.field(kind="a reader that comes late")
 def test_what_an_item_of_a_child_puts_waits_for_a_reader_that_comes_late(sends):
     """A child that ends by itself waits for it without a limit, as in Python, not for `linger`."""
     child = """
@@ -775,6 +800,7 @@ def test_what_an_item_of_a_child_puts_waits_for_a_reader_that_comes_late(sends):
     assert sends("end", child, parent) == ["first", "5000000", "exit code 0"]
 
 
+@pytest.mark.field(kind="a child that has registered nothing")
 @ENDS
 @pytest.mark.parametrize(
     "registers",
@@ -804,6 +830,7 @@ def test_a_pool_and_a_manager_of_a_child_work_in_its_items(sends, how, code):
     assert sends(how, child) == ["first", "[(3, 3)]", f"exit code {code}"]
 
 
+@pytest.mark.field(kind="a grandchild that a thread waits for")
 @pytest.mark.skipif(
     VERSION >= (3, 13), reason="from 3.13 on Python itself waits for the grandchild first"
 )

@@ -551,6 +551,7 @@ def test_faulthandlers_timer_can_be_cancelled_before_a_fork_and_armed_again(fact
 # Other hooks of the same kind
 
 
+@pytest.mark.field(kind="the last of all hooks")
 def test_hooks_of_threading_run_newest_first_and_one_at_index_0_runs_last(fact):
     """Ours can be the first and the last of them; the joins come after all."""
     lines, status = fact("""

@@ -40,6 +40,7 @@ ON_THE_MAIN_THREAD = {
 }
 
 
+@pytest.mark.field(kind="a first registration by a thread")
 @pytest.mark.parametrize("how", ON_THE_MAIN_THREAD)
 def test_the_first_registration_may_come_from_any_thread(script, how):
     """Handlers are set by the first one that comes on the main thread."""
@@ -51,6 +52,7 @@ def test_the_first_registration_may_come_from_any_thread(script, how):
     assert (steps(lines), status) == ([*more, "of the thread"], -SIGTERM)
 
 
+@pytest.mark.field(kind="a first registration by a thread")
 def test_what_was_missed_is_said_where_no_registration_comes_on_the_main_thread(script):
     """One warning, with what to write; the items run, as the process ends by itself."""
     worker = script(LATE.format(then=""))
@@ -79,6 +81,7 @@ REPLACED = """
 CLOSES = 'graceexit.on_exit(lambda: print("child closed"))'
 
 
+@pytest.mark.field(kind="a handler that C code has replaced")
 @pytest.mark.parametrize(
     "then", [CLOSES, "graceexit.install(); " + CLOSES], ids=["on_exit", "both"]
 )
@@ -122,6 +125,7 @@ BLOCKED = {
 }
 
 
+@pytest.mark.field(kind="a signal that is blocked")
 @pytest.mark.parametrize("goes_on", [False, True], ids=["unwinds", "goes on"])
 @pytest.mark.parametrize("what", BLOCKED)
 def test_the_process_dies_of_the_signal_all_the_same(script, what, goes_on):

@@ -68,6 +68,7 @@ def test_at_rest_there_is_no_thread_no_descriptor_no_timer_and_no_wake_up(script
     assert (steps(lines), status) == (["True", "closed"], 0)
 
 
+@pytest.mark.field(kind="a first registration by a thread")
 def test_off_the_main_thread_the_hooks_are_installed_and_the_handlers_left_out(script):
     """Items run at the end, which says what was missed; a signal kills as it would have."""
     source = """

@@ -61,6 +61,7 @@ def ended(script, log, name="poller"):
     return worker.pid, lines
 
 
+@pytest.mark.field(kind="a log of several workers")
 @needs_an_ender
 def test_each_line_says_who_and_why(script):
     """One at the beginning, one at the end, one for each that went wrong, and DEBUG for each."""
@@ -81,6 +82,7 @@ def test_a_failure_has_its_traceback_and_a_stack_begins_in_the_program(script):
     assert not [line for line in frames if "threading.py" in line or "/graceexit/_" in line]
 
 
+@pytest.mark.field(kind="a log of several workers")
 @needs_an_ender
 def test_a_record_has_fields_and_the_exception(script):
     """Structured logs and what groups errors need more than a text."""
@@ -163,6 +165,7 @@ def test_what_others_make_of_a_line_has_its_level_its_item_and_the_error(script,
     assert "script.py" in error
 
 
+@pytest.mark.field(kind="a log of several workers")
 @needs_an_ender
 def test_a_name_cannot_write_on_a_terminal(script):
     """A newline or an escape sequence in it is shown as such."""
@@ -183,6 +186,7 @@ LISTENER = """
 """
 
 
+@pytest.mark.field(kind="a log of several workers")
 @needs_an_ender
 def test_what_nobody_takes_goes_to_stderr(script):
     """An item has stopped the listener of the log before another one failed."""

@@ -71,6 +71,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.field(kind="mistakes")
 @pytest.mark.parametrize("what", MISTAKES)
 def test_a_mistake_is_refused_with_what_to_write_instead(what):
     """A TypeError at once, not a line of the log when the process has ended."""
@@ -151,6 +152,7 @@ class Request:
         return iter(())
 
 
+@pytest.mark.field(kind="an awaitable")
 def test_any_awaitable_that_a_callback_returns_is_awaited():
     """Not coroutines alone."""
     registry, awaited = Registry(), []

@@ -58,6 +58,7 @@ REST = """
 # Registrations that come and go
 
 
+@pytest.mark.field(kind="registrations that come and go")
 @HOW
 @pytest.mark.parametrize("subject", ["nothing", "lambda: None"], ids=["the same", "another one"])
 def test_registrations_that_come_and_go_cannot_keep_the_exit(ended, subject, how):
@@ -130,6 +131,7 @@ def test_what_is_not_run_for_ever_is_one_result_that_counts(script):
     assert (own(lines), status) == (["generations: True False", "1 not run True"], 0)
 
 
+@pytest.mark.field(kind="an item that registers thousands")
 def test_all_that_one_item_registers_is_run():
     """They are one generation, however many they are."""
     registry, ran = Registry(), []
@@ -154,6 +156,7 @@ def seconds_for(count):
     return time.process_time() - began
 
 
+@pytest.mark.field(kind="items that each register one more")
 def test_items_that_each_register_one_more_cost_each_what_one_costs():
     """Ten times as many take about ten times as long, not a hundred times."""
     assert seconds_for(5_000) < 30 * seconds_for(500)
@@ -275,6 +278,7 @@ HANG = """
 """
 
 
+@pytest.mark.field(kind="a text that hangs")
 @needs_an_ender
 @HOW
 @pytest.mark.parametrize("what", HANGS)
@@ -311,6 +315,7 @@ def test_no_text_of_the_program_raises_out_of_the_exit(what):
 # What it has beside it
 
 
+@pytest.mark.field(kind="two copies of the package")
 @HOW
 def test_two_copies_of_the_package_do_not_wait_for_each_other(ended, how):
     """One vendored by a library, one installed: both run their items."""
@@ -341,6 +346,7 @@ def test_two_copies_of_the_package_do_not_wait_for_each_other(ended, how):
     assert (sorted(own(lines)), status) == (["one closed", "two closed", "worked"], STATUS[how])
 
 
+@pytest.mark.field(kind="eventlet")
 @needs("eventlet")
 @pytest.mark.filterwarnings("ignore")
 @HOW
@@ -364,6 +370,7 @@ def test_a_process_that_eventlet_has_patched_ends(ended, how):
     assert (own(lines), status) == (["closed"], STATUS[how])
 
 
+@pytest.mark.field(kind="a greenlet")
 @needs("gevent")
 def test_a_greenlet_is_a_thread(script):
     """It has `join` and `dead`; it is told to stop, and waited for."""
@@ -422,6 +429,7 @@ STUBBORN = {
 }
 
 
+@pytest.mark.field(kind="a process that overruns")
 @needs_an_ender
 @HOW
 @pytest.mark.parametrize("what", STUBBORN)
@@ -469,6 +477,7 @@ def test_a_popen_is_told_to_stop_and_waited_for(script):
     assert (steps(lines), status) == ([f"its status: {-SIGTERM}"], 0)
 
 
+@pytest.mark.field(kind="the last item of a grace")
 @needs_an_ender
 def test_the_last_item_has_all_that_is_left_of_the_grace(ended):
     """There is nobody for whom half of it would be kept."""
@@ -493,6 +502,7 @@ def test_the_last_item_has_all_that_is_left_of_the_grace(ended):
 # Futures
 
 
+@pytest.mark.field(kind="a future of another loop")
 def test_a_future_of_another_running_loop_is_waited_for(script):
     """And one of run_coroutine_threadsafe: what a callback returns is awaited where it lives."""
     lines, status = script("""
@@ -587,6 +597,7 @@ def test_a_stderr_that_nobody_reads_does_not_hold_up_the_last_resort(script, wha
     assert status == 1 or (WITHOUT_GIL and status == -SIGTERM)
 
 
+@pytest.mark.field(kind="a report into a pipe")
 def test_a_report_into_a_pipe_that_nobody_reads_holds_nothing_up(ended, tmp_path):
     """The path of the report is somebody else's; so may be what stands there."""
     os.mkfifo(tmp_path / "report")

@@ -11,6 +11,80 @@ import pytest
 
 import graceexit
 
+TESTS = Path(__file__).parent
+
+
+# The kinds of programs that real users have.
+LOST_SOMETHING = """
+    a main thread that joins its worker
+    a last batch that needs a pool
+    an async callback that needs names
+    a pool that is made later
+    SIGTERM in asyncio
+    a first registration by a thread
+    somebody whom linger cuts off
+    registrations that come and go
+    items that each register one more
+    a text that hangs
+    threads that end beside a stuck one
+    a file that is descriptor 2
+    two copies of the package
+    a signal that is blocked
+    an awaitable
+    a handler that C code has replaced
+    eventlet
+    a greenlet
+    a second SIGTERM after asyncio
+    a stuck thread in a child
+    SIGTERM in a nursery
+    mistakes
+    many threads that have ended
+    many threads of one order
+    a log of several workers
+    a queue of a child
+    SIGTERM after Ctrl-C
+    the last item of a grace
+    a process that overruns
+    Ctrl-C under grace
+    a message in hand
+    an exception that is lost in __del__
+    a child that writes
+    a handler that calls ours
+"""
+MUST_NOT_BREAK = """
+    a thread that feeds a pool
+    a job that submits itself
+    a bounded pool
+    a pool with a worker of its own
+    a pool of greenlets
+    a job of the last line
+    a pool, and nothing registered
+    a child that has registered nothing
+    a limit of threads
+    a fork by an item
+    a fork beside the items
+    pools of a fork and of its parent
+    a pool of processes
+    a library that drains in a hook
+    the last of all hooks
+    a queue of a child that is terminated
+    many messages of a child
+    a reader that comes late
+    a grandchild that a thread waits for
+    asyncio in a child
+    a hook with arguments
+    two copies with one pool
+    a signal as a hook is registered
+    a main task that calls sys.exit
+    a loop that does not turn
+    SIGTERM in trio
+    a processor beside a join
+    an item that registers thousands
+    a future of another loop
+    a child that leaves its session
+    a report into a pipe
+"""
+
 
 def test_programs_import_the_graceexit_that_the_tests_import(program):
     """A program never finds another one by way of its working directory or its environment."""
@@ -42,6 +116,13 @@ def test_no_module_imports_one_that_stands_above_it():
     while free := {name for name, others in known.items() if not others & known.keys()}:
         known = {name: others for name, others in known.items() if name not in free}
     assert not known
+
+
+def test_each_kind_of_program_that_real_users_have_is_a_scenario():
+    """`make field` runs a form of each, and none of another kind."""
+    kinds = [line.strip() for line in (LOST_SOMETHING + MUST_NOT_BREAK).splitlines() if line]
+    tests = "".join(path.read_text(encoding="utf-8") for path in TESTS.glob("test_*.py"))
+    assert sorted(kinds) == sorted(set(re.findall(r'mark\.field\(kind="(.+)"\)', tests)))
 
 
 def test_the_page_of_the_index_has_only_links_that_lead_somewhere_there():

@@ -303,6 +303,7 @@ def test_a_program_that_blocks_the_signal_is_said_to_do_so(rehearse):
     assert run.lost()[0][1] == "Its main thread blocks SIGTERM."
 
 
+@pytest.mark.field(kind="a child that leaves its session")
 def test_whoever_leaves_the_session_is_found(rehearse):
     """A process that has made itself a daemon is watched, asked and killed like the others."""
     run = rehearse(

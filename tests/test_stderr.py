@@ -48,6 +48,7 @@ def without_stderr(program, tmp_path):
     return start
 
 
+@pytest.mark.field(kind="a file that is descriptor 2")
 @pytest.mark.parametrize("what", SAYS)
 def test_a_file_that_is_descriptor_2_stays_as_it_is(without_stderr, tmp_path, what):
     """`sys.stderr` is None in such a process; what nobody takes is said to nobody."""
@@ -61,6 +62,7 @@ def test_a_file_that_is_descriptor_2_stays_as_it_is(without_stderr, tmp_path, wh
     assert status == -SIGTERM
 
 
+@pytest.mark.field(kind="a file that is descriptor 2")
 def test_the_last_resort_prints_nothing_into_it(without_stderr, tmp_path):
     """It ends the process all the same."""
     what = "graceexit.install(grace=1)"

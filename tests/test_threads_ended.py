@@ -44,6 +44,7 @@ JOINS = """
 """
 
 
+@pytest.mark.field(kind="a main thread that joins its worker")
 @pytest.mark.parametrize("whose", ["registered", "somebody's"])
 @pytest.mark.parametrize("how", ["without a limit", "with a limit"])
 @pytest.mark.parametrize("name", SIGNALS)
@@ -87,6 +88,7 @@ def test_a_thread_with_a_join_of_its_own_is_waited_for_all_the_same(script):
     assert (steps(lines), status) == (["wrote 0", "wrote 1", "wrote 2", "closed"], 0)
 
 
+@pytest.mark.field(kind="a processor beside a join")
 def test_nothing_spins_beside_a_main_thread_that_joins(script):
     """Who is joined by nobody is looked at from time to time; a processor has other work."""
     worker = script("""
@@ -141,6 +143,7 @@ REPORT = """
 """
 
 
+@pytest.mark.field(kind="threads that end beside a stuck one")
 def test_seconds_and_outcome_of_a_thread_are_its_own(script):
     """Not those of a stuck one that is joined before it; one that died of an exception failed."""
     lines, status = script(REPORT).finish()
@@ -203,6 +206,7 @@ class Ended:
         return False
 
 
+@pytest.mark.field(kind="many threads that have ended")
 def test_threads_that_have_ended_are_forgotten_whoever_made_them():
     """A process that registers many short-lived ones does not grow."""
     registry = Registry()
@@ -238,6 +242,7 @@ def seconds_for(count):
     return time.process_time() - began
 
 
+@pytest.mark.field(kind="many threads of one order")
 def test_many_threads_of_one_order_cost_each_what_one_costs():
     """Ten times as many take about ten times as long, not a hundred times."""
     assert seconds_for(60_000) < 30 * seconds_for(6_000)

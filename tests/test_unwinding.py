@@ -76,6 +76,9 @@ def loop(scenario, tmp_path):
     return start
 
 
+@pytest.mark.field(kind="SIGTERM in asyncio")
+@pytest.mark.field(kind="SIGTERM in trio")
+@pytest.mark.field(kind="SIGTERM in a nursery")
 @pytest.mark.parametrize("sigint", ["Python's", "ignored", "the program's"])
 @pytest.mark.parametrize(("runs", "unwinds"), PARAMETERS)
 def test_sigterm_unwinds_the_main_task_while_the_others_live(loop, runs, unwinds, sigint):
@@ -93,6 +96,7 @@ def test_sigterm_unwinds_the_main_task_while_the_others_live(loop, runs, unwinds
     assert status == -SIGTERM
 
 
+@pytest.mark.field(kind="SIGTERM in asyncio")
 @pytest.mark.parametrize(
     ("runs", "unwinds"), [one for one in PARAMETERS if "run_until_complete" not in one.values[0]]
 )
@@ -208,6 +212,7 @@ def test_sigterm_does_not_cut_the_tasks_that_the_end_of_the_loop_has_cancelled(s
     assert (steps(lines), status) == (["cleaned", "closed"], -SIGTERM)
 
 
+@pytest.mark.field(kind="a loop that does not turn")
 @pytest.mark.parametrize(("runs", "unwinds"), of_asyncio)
 def test_a_loop_that_does_not_turn_is_left_by_the_exit(loop, runs, unwinds):
     """The main task would never see that it is cancelled."""
@@ -217,6 +222,7 @@ def test_a_loop_that_does_not_turn_is_left_by_the_exit(loop, runs, unwinds):
     assert (steps(lines), status) == (["main unwinds", "unwound", "closed"], -SIGTERM)
 
 
+@pytest.mark.field(kind="a main task that calls sys.exit")
 def test_a_generator_of_the_main_task_is_closed(script):
     """Asyncio closes those that are left, also where the task ends by SystemExit."""
     worker = script("""
@@ -279,6 +285,7 @@ def test_an_unwinding_that_hangs_is_bounded_and_named(script, limit):
     assert_one_says(lines, ON_SIGTERM, MAIN_THREAD, LINGER if limit == "linger" else GRACE)
 
 
+@pytest.mark.field(kind="asyncio in a child")
 def test_the_main_task_of_a_child_unwinds(script, start_method):
     """`terminate()` of a service on asyncio that multiprocessing has started."""
     lines, status = script(
@@ -336,6 +343,7 @@ AFTER_A_LOOP = """
 """
 
 
+@pytest.mark.field(kind="a second SIGTERM after asyncio")
 def test_install_brings_back_the_handler_that_a_loop_has_taken_away(script):
     """`add_signal_handler` leaves SIG_DFL behind, whatever was there: documented."""
     source = AFTER_A_LOOP.format(after="graceexit.install()")
@@ -492,6 +500,7 @@ HANDLES = """
 """
 
 
+@pytest.mark.field(kind="SIGTERM after Ctrl-C")
 @pytest.mark.parametrize("unwinds", ["pass_on()", HANDLES.strip()], ids=["", "another error"])
 def test_sigterm_does_not_cut_the_unwinding_of_ctrl_c(script, tmp_path, unwinds):
     """A parent that has caught KeyboardInterrupt itself sends it to its children."""
@@ -563,6 +572,7 @@ LOST = {
 }
 
 
+@pytest.mark.field(kind="an exception that is lost in __del__")
 @pytest.mark.parametrize("run", range(3))
 @pytest.mark.parametrize("what", LOST)
 def test_the_exit_is_not_lost_in_code_from_which_no_exception_gets_out(script, what, run):
@@ -615,6 +625,7 @@ def test_what_else_is_ignored_comes_to_the_programs_own_hook(script):
 # Called by another handler
 
 
+@pytest.mark.field(kind="a handler that calls ours")
 def test_called_by_another_handler_ours_notes_the_signal_and_raises_nothing(script):
     """A framework that stands in front and calls the one that was there decides itself."""
     worker = script("""
@@ -650,6 +661,7 @@ NOTICED = {
 }
 
 
+@pytest.mark.field(kind="Ctrl-C under grace")
 @pytest.mark.parametrize("how", NOTICED)
 def test_ctrl_c_is_the_signal_that_the_exit_names(script, how):
     """`exiting.signum`, and the log."""
@@ -687,6 +699,7 @@ HANGS_IN_ANOTHER = """
 """
 
 
+@pytest.mark.field(kind="Ctrl-C under grace")
 @pytest.mark.parametrize("then", [HANGS, HANGS_IN_ANOTHER], ids=["", "another error"])
 def test_grace_counts_from_ctrl_c(script, then):
     """A clean-up of the main thread that hangs is left, as it is after SIGTERM."""
@@ -800,6 +813,7 @@ SENT_BY = {
 }
 
 
+@pytest.mark.field(kind="a message in hand")
 @pytest.mark.parametrize("sent", SENT_BY)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_main_thread_finishes_what_it_has_in_hand(script, tmp_path, shape, sent):
@@ -818,6 +832,7 @@ def test_the_main_thread_finishes_what_it_has_in_hand(script, tmp_path, shape, s
     assert status in {-signum for signum in SENT_BY[sent]}
 
 
+@pytest.mark.field(kind="a message in hand")
 def test_ctrl_c_pressed_twice_quickly_does_not_end_the_block(script):
     """It is one press, as of a person who holds the keys down."""
     lines, status = script("""
@@ -1084,6 +1099,7 @@ BESIDE = """
 """
 
 
+@pytest.mark.field(kind="a child that writes")
 @pytest.mark.parametrize(
     ("how", "expected"),
     [
