@@ -167,6 +167,18 @@ def in_child() -> bool:
     return process is not None and process.parent_process() is not None
 
 
+def complete_main_thread() -> None:
+    """
+    Give a forked child the lock for which Python up to 3.11 looks in its join.
+
+    A raw thread that forks is the main thread there; to `threading` it may be a stand-in, which has
+    none, for it has called `threading.current_thread`, as each line of logging does.
+    """
+    main: Any = threading.main_thread()
+    if getattr(main, "_tstate_lock", main) is None and not main._is_stopped:
+        main._set_tstate_lock()  # pragma: no cover - up to 3.12
+
+
 def hide(exception: type[BaseException]) -> None:
     """Keep the interpreter from printing that it has ignored *exception*, as up to 3.14 it does."""
     hook = sys.unraisablehook

@@ -96,14 +96,14 @@ class Exit:
 
     # SERVING: the handlers. They run on the main thread, between any two instructions of it.
 
-    def notice(self, signum: int) -> None:
-        """Note that the end has been asked for, whoever sees to it."""
+    def notice(self, signum: int, since: float | None = None) -> None:
+        """Note that the end has been asked for, now or *since* then, whoever sees to it."""
         if self._exiting.signum is None:
             self._exiting.signum = signum
             self._exiting.set()
             self.story.note("noticed")
             if self.limits.grace is not None:
-                self.limits.begin()
+                self.limits.begin(since)
                 self.ender.start()
 
     def end_by(self, signum: int, frame: "FrameType | None", holding: "Hold | None") -> None:
@@ -156,7 +156,7 @@ class Exit:
                 # A program, such as a notebook, may go on after it.
                 while is_interrupted(threading.main_thread().ident):
                     if self.limits.clock() >= since + STILL:
-                        self.notice(signum)
+                        self.notice(signum, since)
                         return
                     sleep(LOOKS)
 

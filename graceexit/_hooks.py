@@ -14,6 +14,9 @@ import os
 import sys
 import threading
 
+from graceexit._cpython import complete_main_thread, is_called_by_multiprocessing
+from graceexit._ender import Leave
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +56,7 @@ class Hooks:
                 os.register_at_fork(
                     before=lambda: self._fork(1),
                     after_in_parent=lambda: self._fork(-1),
-                    after_in_child=self._after_fork,
+                    after_in_child=self._begin_child,
                 )
             self.stay = True
         current = getattr(threading, "_shutdown", None)
@@ -68,11 +71,13 @@ class Hooks:
             setattr(threading, "_shutdown", self._real)  # noqa: B010  (checkers do not know it)
             self._real = None
 
+    def _begin_child(self) -> None:
+        """Begin a forked child."""
+        complete_main_thread()
+        self._after_fork()
+
     def _shutdown(self) -> None:
         """Begin the exit, and then join."""
-        from graceexit._cpython import is_called_by_multiprocessing
-        from graceexit._ender import Leave
-
         go_on = None
         for _ in range(RAISES):  # somebody's handler may raise, and other hooks must run
             try:

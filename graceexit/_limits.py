@@ -49,11 +49,11 @@ class Limits:
         self._stderr: int | None = None  # where the last resort prints
         self._timer = sys.modules.get("faulthandler")  # imported by `install`
 
-    def begin(self) -> None:
-        """Have the grace begin, at the first sign of the exit."""
+    def begin(self, since: float | None = None) -> None:
+        """Have the grace begin, now or *since* the first sign of the exit."""
         if self.grace is not None and self._deadline == NEVER:
             self._stderr = stderr_that_takes_no_time()
-            self._deadline = self.clock() + self.grace
+            self._deadline = (self.clock() if since is None else since) + self.grace
             self.arm()
 
     def ask(self) -> None:

@@ -14,6 +14,7 @@ Python's own tracebacks: where Python was started without one, descriptor 2 is a
 import _thread
 import os
 import sys
+from time import sleep
 
 from graceexit._latch import start_thread, within
 from graceexit._report import fields_of, sentence_of, subject_of, without_ours
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     Line: TypeAlias = tuple[int, Text, BaseException | None, Callable[[], dict[str, Any]]]
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # the levels of logging
+LOOKS, PAUSE = (
+    50,
+    0.01,
+)  # so often it is looked whether a listener has taken a line; seconds between
 PLAINLY, CAREFULLY = False, True  # how a text is made
 LEVELS = {"done": DEBUG, "failed": ERROR}  # else WARNING
 NO_THREADS = (
@@ -176,7 +181,7 @@ def text_with(make: "Text", error: BaseException | None) -> str:
 
 def is_taken(logger: "Any") -> bool:
     """Return whether somebody takes what *logger* is given: not a queue without its listener."""
-    queues = []
+    queues: list[Any] = []
     while logger is not None:
         for handler in logger.handlers:
             queue = getattr(handler, "queue", None)
@@ -186,9 +191,16 @@ def is_taken(logger: "Any") -> bool:
         logger = logger.parent if logger.propagate else None
     if not queues:
         return True  # logging's last resort does
-    threads = list(sys.modules["threading"]._active.values())
-    listeners = [getattr(getattr(one, "_target", None), "__self__", None) for one in threads]
-    return any(getattr(one, "queue", None) is queue for one in listeners for queue in queues)
+    # A listener that is told to stop takes no more lines, but its thread lives on for a moment.
+    for _ in range(LOOKS):
+        threads = list(sys.modules["threading"]._active.values())
+        listeners = [getattr(getattr(one, "_target", None), "__self__", None) for one in threads]
+        read = [getattr(one, "queue", None) for one in listeners]
+        queues = [queue for queue in queues if any(queue is one for one in read)]
+        if not queues or any(queue.empty() for queue in queues):
+            break
+        sleep(PAUSE)
+    return bool(queues)
 
 
 def write(text: str) -> None:

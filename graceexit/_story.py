@@ -40,10 +40,11 @@ DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # the levels of logging
 FLUSHING = 1.0  # seconds for the log
 WRITING = 1.0  # seconds for the report that outlives the process
 
-REMEDIES = (
+REMEDY = (
     "to have a thread stopped, write register(thread, stop=...); to tell its owner,"
-    " on_exit(tell, order=-1); to give it longer, install(linger=...)"
+    " on_exit(tell, order=-1)"
 )
+LONGER = "; to give it longer, install({}=...)"
 NO_HANDLER = (
     "no handler could be set, so that a signal would have run nothing: the first registration, or"
     " install(), has to come on the main thread"
@@ -91,7 +92,7 @@ class Story:
             self._account.outcomes = outcomes
             self.write()
 
-    def waiting(self, threads: list[threading.Thread], what: str, remedy: str = REMEDIES) -> None:
+    def waiting(self, threads: list[threading.Thread], what: str, remedy: str = REMEDY) -> None:
         """Say for whom the exit waits, or has waited."""
         known = [(thread, place_of(thread)) for thread in threads]
 
@@ -119,9 +120,9 @@ class Story:
     def _name(self, threads: list[threading.Thread], name: str, waited: float) -> None:
         """Say who was cut off, and where they are."""
         what = f"{name} is over (waited {waited:.1f} s), and items run beside"
-        self.waiting(threads, what)
+        limit = name.partition("=")[0].rpartition(" ")[2]
+        self.waiting(threads, what, REMEDY + LONGER.format(limit))
         if self._account is not None:
-            limit = name.partition("=")[0].rpartition(" ")[2]
             self._account.cut_off += [facts_of(thread, waited, limit) for thread in threads]
 
     def main_thread_is_cut_off(self, why: str, seconds: float) -> None:

@@ -75,7 +75,8 @@ def test_a_thread_that_nobody_has_registered(cut, limits, named):
     )
     assert (own(lines), status) == (["closed"], -SIGTERM)
     patterns = (place("busy"), named, REGISTER, NEGATIVE_ORDER)
-    assert_one_says(lines, ON_SIGTERM, "'forgotten'", *patterns)
+    line = assert_one_says(lines, ON_SIGTERM, "'forgotten'", *patterns)
+    assert f"to give it longer, install({named}...)" in line
 
 
 @LIMITS

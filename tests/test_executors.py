@@ -688,6 +688,7 @@ def test_a_process_that_is_forked_while_pools_are_held_closes_its_own(script, by
         def fork():
             while not graceexit.exiting.is_set():
                 time.sleep(0.01)
+            threading.current_thread()  # as each line of logging does
             process = multiprocessing.get_context("fork").Process(target=child)
             process.start()
             process.join()

@@ -195,6 +195,43 @@ def test_what_nobody_takes_goes_to_stderr(script):
     assert "OSError: the pool could not be closed" in lines
 
 
+@needs_an_ender
+def test_what_comes_as_its_listener_is_stopped_goes_to_stderr(script):
+    """It stands in the queue behind what stops the listener, whose thread lives on for a moment."""
+    lines, status = script("""
+        import logging.handlers, queue, sys, threading, time
+        import graceexit
+
+        told = threading.Event()
+
+        class Listener(logging.handlers.QueueListener):
+            def enqueue_sentinel(self):
+                super().enqueue_sentinel()
+                told.set()
+
+            def _monitor(self):
+                super()._monitor()
+                time.sleep(0.2)
+
+        class Handler(logging.handlers.QueueHandler):
+            def emit(self, record):
+                told.wait()
+                super().emit(record)
+
+        records = queue.SimpleQueue()
+        listener = Listener(records, logging.StreamHandler(sys.stdout))
+        listener.start()
+        logging.basicConfig(level=logging.WARNING, handlers=[Handler(records)])
+        graceexit.on_exit(listener.stop)
+
+        @graceexit.on_exit
+        def close_pool():
+            raise OSError("the pool could not be closed")
+    """).finish()
+    assert_one_says(lines, WHO + "at the end of the program: ", "close_pool")
+    assert status == 0
+
+
 @pytest.mark.parametrize("how", ["end", "SIGINT"])
 def test_the_lines_say_that_there_was_no_sigterm(script, how):
     """The program has ended by itself, or somebody has pressed Ctrl-C."""

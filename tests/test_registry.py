@@ -259,7 +259,7 @@ def test_on_exit_refuses_stop_and_returns_the_function_unchanged(registry):
         registry.on_exit(stop=nothing)(nothing)
     with pytest.raises(TypeError, match=re.escape("is for callbacks: write register(thread, stop")):
         registry.on_exit(timeout=2)(threading.Thread())
-    with pytest.raises(TypeError, match="^expected a callback; got 7$"):
+    with pytest.raises(TypeError, match=r"^expected a callback; got 7$"):
         registry.on_exit(7)
     with pytest.raises(TypeError, match=re.escape("got (7,) too: use functools.partial")):
         registry.on_exit(print, 7)

@@ -702,16 +702,22 @@ HANGS_IN_ANOTHER = """
 @pytest.mark.field(kind="Ctrl-C under grace")
 @pytest.mark.parametrize("then", [HANGS, HANGS_IN_ANOTHER], ids=["", "another error"])
 def test_grace_counts_from_ctrl_c(script, then):
-    """A clean-up of the main thread that hangs is left, as it is after SIGTERM."""
+    """A clean-up of the main thread that hangs is left when half of it is over, as at SIGTERM."""
     worker = script(f"""
         import time
         import graceexit
 
-        graceexit.install(grace=2)
-        graceexit.on_exit(lambda: print("closed", graceexit.exiting.signum))
+        graceexit.install(grace=4)
+
+        @graceexit.on_exit
+        def close():
+            print("closed", graceexit.exiting.signum, time.monotonic() - pressed < 2.8)
+
+        pressed = time.monotonic()
         try:
             print("ready")
             while True:
+                pressed = time.monotonic()
                 time.sleep(0.01)
         except KeyboardInterrupt:
             {then.strip()}
@@ -719,7 +725,7 @@ def test_grace_counts_from_ctrl_c(script, then):
     worker.wait_for("ready")
     worker.send(SIGINT)
     lines, status = worker.finish()
-    assert f"closed {SIGINT:d}" in lines
+    assert f"closed {SIGINT:d} True" in lines
     assert status in (-SIGINT, 1)
 
 
