@@ -13,7 +13,7 @@ import os
 import sys
 from time import monotonic, time
 
-from graceexit._report import Report, signal_name, text_of
+from graceexit._report import Report, call_of, result_of, signal_name, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,19 +105,10 @@ class Account:
 
 def result_in(outcome: "Outcome") -> "dict[str, Any]":
     """Return an outcome as the line has it; of its stack the innermost call comes first."""
-    item, how, begun, seconds, error, stack, limit = outcome
+    *head, error, stack, limit = outcome
     said = None if error is None else f"{type(error).__qualname__}: {text_of(error)}"
-    return {
-        "name": item.name,
-        "kind": item.kind,
-        "outcome": how,
-        "begun": begun + time() - monotonic(),
-        "seconds": seconds,
-        "limit": limit,
-        "where": item.where,
-        "error": said,
-        "stack": stack and [f"{file}:{line} in {name}" for file, line, name in stack[::-1]],
-    }
+    plain = result_of((*head, None, None, limit), time() - monotonic())  # type: ignore[arg-type]
+    return {**vars(plain), "error": said, "stack": stack and [call_of(one) for one in stack[::-1]]}
 
 
 def text_in(facts: "dict[str, Any]") -> str:

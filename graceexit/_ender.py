@@ -126,13 +126,13 @@ class Ender:
 
     def main_ends(self) -> None:
         """Note that the main thread's code is over. To be called again does no harm."""
-        is_under_way = False
+        is_at_work = False
         if self.has_work():
             threads = [item.subject for item in list(self._runs.items) if item.stop is not None]
             self._taken_out |= take_out_of_the_join(threads)
             atexit.register(self._at_exit)  # the one registered last runs first
-            is_under_way = self.start() and not self.over.is_set()
-        if is_under_way:
+            is_at_work = self.start() and not self.over.is_set()
+        if is_at_work:
             self._executors.hold(self.main.hooks_over.set, pools=can_start_threads())
         else:
             self.main.hooks_over.set()

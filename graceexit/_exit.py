@@ -12,15 +12,16 @@ How a process ends: one SIGTERM, from the handler to the death.
               exit functions, and dies             main thread gets there, and that it takes no
                                                    longer than it may
 
-A process that ends by itself begins with the hook. The hook and the exit function run on the main
+It is RUNNING as well while the items of negative order run, and WAITING again after them. A process
+that ends by itself begins with the hook. The hook and the exit function run on the main
 thread, where somebody's handler may raise between any two instructions; so both begin with the same
 step, `_begin`, which may be done again, and what the one does not come to do the other does.
 
 The main thread waits for the ender where Python has joined the other threads. Not done, because it
 hangs on 3.15: to mark a stuck thread as joined. Python up to 3.12 keeps a set of the locks that it
 is going to wait for, and the hook takes the registered threads out of it: where no thread can be
-started (3.12.1 after the main thread's end, a process limit) the items run after the join, for the
-main thread has to have ended by then for whoever looks at that.
+started (3.12.1 after the main thread's end, a process limit) the items run after the join, for a
+thread may wait until the main thread is no longer alive.
 """
 
 import atexit
@@ -44,7 +45,7 @@ from graceexit._cpython import (
 )
 from graceexit._ender import LEAVING, SERVING, WAITING, Ender, Leave
 from graceexit._items import NEVER
-from graceexit._latch import Bell, Latch, start_thread
+from graceexit._latch import Bell, Latch, insist, start_thread
 from graceexit._limits import Limits
 from graceexit._report import escaped
 from graceexit._story import Story, place_of, running
@@ -61,9 +62,6 @@ if TYPE_CHECKING:
     from graceexit._settings import Settings
 
 STILL = 1.0  # seconds after which a KeyboardInterrupt that is still being handled is the end
-# So often what the main thread does may raise: a handler, each time that it is called, or a broken
-# hub of gevent, at once and for ever, which takes a second to do it so often.
-RAISES = 10_000
 
 
 class Exit:
@@ -169,7 +167,7 @@ class Exit:
         """
         Begin the exit.
 
-        It does not wait, and no error gets out, for that would skip the hooks of others.
+        It does not wait. An error would skip the hooks of others, so it is done again.
         """
         try:
             self._begin()
@@ -202,22 +200,13 @@ class Exit:
         ender = self.ender
         ender.main.hooks_over.set()
         if ender.started:
-            self._wait_until_over()
+            insist(ender.over.wait)
         else:
             ender.wait_here()
             self._run_here(before_the_join=False)
             if ender.signum is not None and in_child():
                 ender.die(ender.signum)
         ender.main.joined.set()
-
-    def _wait_until_over(self) -> bool:
-        """Wait for the ender, whatever somebody's handler raises: nothing is left to unwind."""
-        for _ in range(RAISES):
-            try:
-                return self.ender.over.wait()
-            except BaseException:  # noqa: S112
-                continue
-        return False
 
     def _run_here(self, *, before_the_join: bool) -> None:
         """Run the items on the main thread, where no thread can be started."""
@@ -247,20 +236,7 @@ class Exit:
         self._exit_functions = True
         ender = self.ender
         ender.main.joined.set()
-        has_begun = False
-        for _ in range(RAISES):
-            try:
-                if not has_begun:
-                    self._begin()  # if the hook did not
-                    ender.main.hooks_over.set()
-                    has_begun = True
-                if ender.started and not self._wait_until_over():
-                    break
-                if self._runs.have_more() or self._runs.now:
-                    ender.run()  # some left, or a run that goes on
-                break
-            except BaseException:  # noqa: S112
-                continue
+        insist(self._complete)
         if ender.signum is not None:
             try:
                 atexit._run_exitfuncs()
@@ -270,6 +246,15 @@ class Exit:
         self._handlers.uninstall()
         if getattr(sys, "last_type", None) is KeyboardInterrupt:
             die_of_ctrl_c_all_the_same()
+
+    def _complete(self) -> None:
+        """Do what the hook and the ender have not done. To be called again does no harm."""
+        self._begin()
+        self.ender.main.hooks_over.set()
+        if self.ender.started:
+            self.ender.over.wait()
+        if self._runs.have_more() or self._runs.now:
+            self.ender.run()  # some left, or a run that goes on
 
     def run_before_death(self, signum: int) -> None:
         """Run the items: the main thread is about to send itself a signal that kills it."""

@@ -16,13 +16,12 @@ import threading
 
 from graceexit._cpython import complete_main_thread, is_called_by_multiprocessing
 from graceexit._ender import Leave
+from graceexit._latch import insist
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
-
-RAISES = 100  # so often somebody's handler may raise as the exit begins
 
 
 class Hooks:
@@ -78,13 +77,7 @@ class Hooks:
 
     def _shutdown(self) -> None:
         """Begin the exit, and then join."""
-        go_on = None
-        for _ in range(RAISES):  # somebody's handler may raise, and other hooks must run
-            try:
-                go_on = self._begin()
-                break
-            except BaseException:  # noqa: S112
-                continue
+        go_on = insist(self._begin)
         try:
             if self._has_left:  # from 3.15 on a second call would join again
                 raise Leave  # noqa: TRY301

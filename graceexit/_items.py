@@ -212,15 +212,6 @@ def refuse_misfits(subject: "Any", stop: "Any", each_process: object) -> None:
     check(subject, stop, each_process)
 
 
-def refuse_callback(
-    subject: object, arguments: tuple[object, ...] = (), others: "dict[str, Any] | None" = None
-) -> None:
-    """Refuse what is given to `on_exit` and cannot be."""
-    from graceexit._refusals import callback_refused
-
-    raise callback_refused(subject, arguments, others or {})
-
-
 def is_running(thread: "Any") -> bool:
     """Return whether *thread*, one of threading's, has been started and is not over."""
     if not hasattr(thread, "_tstate_lock"):  # from 3.13 on

@@ -44,7 +44,7 @@ class Limits:
         self.linger = linger
         self.clock = clock
         self.since: float | None = None
-        self.forking = 0  # threads that are forking: nothing is armed meanwhile
+        self.is_forking: Callable[[], bool] = lambda: False  # nothing is armed meanwhile
         self._deadline = NEVER
         self._stderr: int | None = None  # where the last resort prints
         self._timer = sys.modules.get("faulthandler")  # imported by `install`
@@ -63,18 +63,21 @@ class Limits:
 
     def patience(self) -> float:
         """Return the seconds that the rest of the program still has."""
-        end = NEVER
-        if self.since is not None and self.linger is not None:
-            end = self.since + self.linger
-        return min(end, self._deadline - (self.grace or 0) / 2) - self.clock()
+        return self._end()[0] - self.clock()
 
     @property
     def name(self) -> str:
         """What `patience` comes from."""
-        by_linger = self.since is not None and self.linger is not None
-        if by_linger and (self.grace is None or self.linger <= self.grace / 2):  # type: ignore[operator]
-            return f"linger={self.linger:g} s"
-        return f"half of grace={self.grace:g} s"
+        return self._end()[1]
+
+    def _end(self) -> tuple[float, str]:
+        """Return when the rest of the program has had its time, and by which limit."""
+        ends = [(NEVER, "")]
+        if self.since is not None and self.linger is not None:
+            ends.append((self.since + self.linger, f"linger={self.linger:g} s"))
+        if self.grace is not None:
+            ends.append((self._deadline - self.grace / 2, f"half of grace={self.grace:g} s"))
+        return min(ends, key=lambda end: end[0])
 
     def closing(self, begun: float, *, dying: bool, ending: bool) -> float:
         """
@@ -103,7 +106,7 @@ class Limits:
 
     def arm(self) -> None:
         """Have the process ended when the grace is over, if that is running."""
-        if self._deadline != NEVER and self._timer and not self.forking:
+        if self._deadline != NEVER and self._timer and not self.is_forking():
             left = max(self._deadline - self.clock(), 0.001)
             self._timer.dump_traceback_later(left, exit=True, file=self._stderr)
 
@@ -111,14 +114,6 @@ class Limits:
         """Cancel it before a fork, for an armed one makes the child hang as it ends."""
         if self._deadline != NEVER and self._timer:
             self._timer.cancel_dump_traceback_later()
-
-    def fork(self, count: int) -> None:
-        """Note that so many threads more are forking, or fewer."""
-        self.forking += count
-        if count > 0:
-            self.disarm()
-        else:
-            self.arm()
 
     def close(self) -> None:
         """Give back the descriptor that the last resort has."""

@@ -17,11 +17,11 @@ import sys
 from time import sleep
 
 from graceexit._latch import start_thread, within
-from graceexit._report import fields_of, sentence_of, subject_of, without_ours
+from graceexit._report import fields_of, sentence_of, subject_of, traceback_of, without_ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, TypeAlias
 
     from graceexit._items import Item, Outcome
@@ -32,10 +32,8 @@ if TYPE_CHECKING:
     Line: TypeAlias = tuple[int, Text, BaseException | None, Callable[[], dict[str, Any]]]
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # the levels of logging
-LOOKS, PAUSE = (
-    50,
-    0.01,
-)  # so often it is looked whether a listener has taken a line; seconds between
+PAUSES = 50  # so often it is looked whether the listener of a queue has taken a line
+PAUSE = 0.01  # seconds between two looks
 PLAINLY, CAREFULLY = False, True  # how a text is made
 LEVELS = {"done": DEBUG, "failed": ERROR}  # else WARNING
 NO_THREADS = (
@@ -60,6 +58,7 @@ class Log:
         self.signum: int | None = None
         self._lines: list[Line] = []
         self._speaking = _thread.allocate_lock()  # held by the thread that says the lines
+        self._pauses = iter(range(PAUSES))  # those that are left, for all lines
 
     def post(
         self,
@@ -100,7 +99,7 @@ class Log:
         def speak() -> None:
             for line in rest:
                 if silent:  # where no thread can be started nobody has tried to
-                    say(*line)
+                    say(*line, self._pauses)
                 elif line[0] >= WARNING:
                     write(f"{line[1](CAREFULLY)}\n")
 
@@ -137,7 +136,7 @@ class Log:
         while True:
             # Unless flush() has lost patience and says the rest.
             while lines and lines is self._lines:
-                say(*lines[0])
+                say(*lines[0], self._pauses)
                 del lines[:1]
             self._speaking.release()
             # A line that was posted before the release had nobody to say it: an instant.
@@ -147,7 +146,11 @@ class Log:
 
 
 def say(
-    level: int, make: "Text", error: BaseException | None, fields: "Callable[[], dict[str, Any]]"
+    level: int,
+    make: "Text",
+    error: BaseException | None,
+    fields: "Callable[[], dict[str, Any]]",
+    pauses: "Iterator[int]",
 ) -> None:
     """Log a line; where nobody takes it, write it to stderr from WARNING upwards."""
     taken = False
@@ -156,7 +159,7 @@ def say(
             logger = sys.modules["logging"].getLogger("graceexit")
             info = error and (type(error), error, without_ours(error.__traceback__))
             logger.log(level, "%s", make(PLAINLY), exc_info=info, extra=fields())
-            taken = level < WARNING or is_taken(logger)
+            taken = level < WARNING or is_taken(logger, pauses)
     except BaseException:  # noqa: S110
         pass  # handlers, filters, names and errors are anybody's code
     if not taken and level >= WARNING:
@@ -172,14 +175,10 @@ def text_with(make: "Text", error: BaseException | None) -> str:
             text = make(CAREFULLY)
         except BaseException:
             text = f"graceexit[{os.getpid()}]: a line that cannot be said"
-    if error is None:
-        return f"{text}\n"
-    from graceexit._report import traceback_of
-
-    return f"{text}\n{traceback_of(error)}\n"
+    return f"{text}\n" if error is None else f"{text}\n{traceback_of(error)}\n"
 
 
-def is_taken(logger: "Any") -> bool:
+def is_taken(logger: "Any", pauses: "Iterator[int]") -> bool:
     """Return whether somebody takes what *logger* is given: not a queue without its listener."""
     queues: list[Any] = []
     while logger is not None:
@@ -192,15 +191,14 @@ def is_taken(logger: "Any") -> bool:
     if not queues:
         return True  # logging's last resort does
     # A listener that is told to stop takes no more lines, but its thread lives on for a moment.
-    for _ in range(LOOKS):
+    while True:
         threads = list(sys.modules["threading"]._active.values())
         listeners = [getattr(getattr(one, "_target", None), "__self__", None) for one in threads]
         read = [getattr(one, "queue", None) for one in listeners]
         queues = [queue for queue in queues if any(queue is one for one in read)]
-        if not queues or any(queue.empty() for queue in queues):
-            break
+        if not queues or any(queue.empty() for queue in queues) or next(pauses, None) is None:
+            return bool(queues)
         sleep(PAUSE)
-    return bool(queues)
 
 
 def write(text: str) -> None:

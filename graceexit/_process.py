@@ -41,7 +41,7 @@ class Process:
         self._executors: Executors | None = None
         self._installed = False
         self._handled = False  # handlers are set, or can never be
-        self._pid = 0  # that of the first install; a fork is noticed by it
+        self._pid = 0  # where it was installed first; a fork is noticed by it
         self._dropped = 0  # registrations of the parent, in a forked child
         self._forking = 0  # threads that are forking
         self.registry._attend = self.install
@@ -205,7 +205,7 @@ class Process:
 
             given = self.registry, self.exiting, self.handlers, self._executors
             ending = Exit(*given, self.settings, self.at_exit)  # type: ignore[arg-type]
-            ending.limits.forking = self._forking
+            ending.limits.is_forking = lambda: self._forking > 0
             vars(self).setdefault("exit", ending)  # a handler may come between: one of two is kept
         return self.exit
 
@@ -257,7 +257,8 @@ class Process:
         """Note that so many threads more are forking."""
         self._forking += count
         if self.exit is not None:
-            self.exit.limits.fork(count)
+            limits = self.exit.limits
+            (limits.disarm if count > 0 else limits.arm)()
 
     def _after_fork(self) -> None:
         """Begin anew in a forked child, with the callbacks that each process is to run."""

@@ -9,7 +9,7 @@ finalizer in the middle of another `register`, and while a signal lands.
 import _thread
 from time import monotonic
 
-from graceexit._items import Item, refuse_callback
+from graceexit._items import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,18 +187,18 @@ class Registry:
             TypeError: As `register`.
             ValueError: As `register`.
         """
-        if arguments or others:
-            refuse_callback(callback, arguments, others)
 
         def decorator(function: "Any") -> "Any":
-            if not callable(function):
-                refuse_callback(function)
+            if arguments or others or not callable(function):
+                from graceexit._refusals import callback_refused
+
+                raise callback_refused(function, arguments, others)
             self.register(
                 function, timeout=timeout, order=order, name=name, each_process=each_process
             )
             return function
 
-        return decorator if callback is MISSING else decorator(callback)
+        return decorator if callback is MISSING and not others else decorator(callback)
 
     def unregister(self, item: object, /) -> bool:
         """

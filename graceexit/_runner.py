@@ -20,7 +20,6 @@ import _thread
 import sys
 import threading
 from time import monotonic, sleep
-from types import CoroutineType
 
 from graceexit._items import ENDED, NEVER
 from graceexit._latch import LOOK, Bell, start_thread
@@ -109,10 +108,6 @@ class Run:
             hurried[:] = [(self._clock(), deadline)]
             self._bell.ring()
 
-    def is_tired(self) -> bool:
-        """Return whether items were left, for they kept coming."""
-        return self.plan.rest > 0
-
     def is_over(self) -> bool:
         """Return whether it was interrupted, and its helper has done the rest by itself."""
         return self.interrupted and self.helper is None
@@ -160,9 +155,7 @@ class Run:
 
     def _current(self) -> "tuple[object, Action | None]":
         """Return the action in progress, and its key."""
-        for key, action in list(self._running.items()):
-            return key, action
-        return None, None
+        return next(iter(list(self._running.items())), (None, None))
 
     def _end(self, action: "Action") -> float:
         """Return the time at which an action is left behind."""
@@ -290,17 +283,12 @@ class Run:
 
 def settle(result: "Any") -> None:
     """Wait for what a callback has returned, if that is something to wait for."""
-    if type(result) is CoroutineType:
-        import asyncio
-
-        asyncio.run(result)
-    elif hasattr(type(result), "__await__"):
+    if hasattr(type(result), "__await__"):
         import asyncio
 
         loop = result.get_loop() if asyncio.isfuture(result) else None
         if loop is not None and loop.is_running():
-            result = asyncio.run_coroutine_threadsafe(await_it(result), loop)
-            result.result()
+            asyncio.run_coroutine_threadsafe(await_it(result), loop).result()
         else:
             asyncio.run(await_it(result))
     else:

@@ -64,7 +64,7 @@ class Runs:
             except BaseException:
                 run.interrupted = True
                 raise
-            self.tired = run.is_tired()
+            self.tired = run.plan.rest > 0
             if run.inline and run.outcomes and not self._told:
                 self._told = True
                 self.log.post(WARNING, NO_THREADS)

@@ -173,8 +173,7 @@ class Handlers:
     def _give_back(self, layers: list[tuple[int, Layer]]) -> None:
         """Put back what stood behind these handlers of ours."""
         for signum, layer in reversed(layers):
-            is_there = getsignal(signum) is layer
-            if is_there:
+            if getsignal(signum) is layer:
                 forget_default(signum)
                 set_handler(signum, layer.previous)
         self._layers = [one for one in self._layers if one not in layers]
@@ -271,13 +270,7 @@ def die(
         else:
             # Within a second, for the lock of the imports may be taken for ever.
             if not forget_default(signum) and within(1.0, lambda: __import__("ctypes")):
-                ctypes = sys.modules["ctypes"]
-                c_signal = ctypes.CDLL(None).signal
-                c_signal.argtypes, c_signal.restype = (
-                    [ctypes.c_int, ctypes.c_void_p],
-                    ctypes.c_void_p,
-                )
-                c_signal(signum, None)
+                sys.modules["ctypes"].CDLL(None).signal(signum, None)
             unblock(signum)
             kill(os.getpid(), signum)
             # Another thread may be the one that the kernel chooses.

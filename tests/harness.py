@@ -61,9 +61,9 @@ INLINE = re.compile(
     r" before them"
 )
 CUT_OFF = re.compile(
-    WHY + r"(?:linger=\S+ s|half of grace=\S+ s) is over \(waited \S+ s\), and items run beside"
-    r" (.*); to have a thread stopped, write register\(thread, stop=\.\.\.\); to tell its owner,"
-    r" on_exit\(tell, order=-1\); to give it longer, install\(linger=\.\.\.\)"
+    WHY + r"(?:half of )?(linger|grace)=\S+ s is over \(waited \S+ s\), and items run beside"
+    r" (?P<who>.*); to have a thread stopped, write register\(thread, stop=\.\.\.\); to tell its"
+    r" owner, on_exit\(tell, order=-1\); to give it longer, install\(\1=\.\.\.\)"
 )
 
 # A free-threaded Python: no C call keeps the others from running.
@@ -270,7 +270,7 @@ def without(lines: list[str], known: re.Pattern[str]) -> list[str]:
 
 def cut_off(lines: list[str]) -> tuple[list[str], list[str]]:
     """Return *lines* without the warnings that somebody is cut off, and who is."""
-    warned = [said[1] for said in map(CUT_OFF.fullmatch, lines) if said]
+    warned = [said["who"] for said in map(CUT_OFF.fullmatch, lines) if said]
     names = [name for who in warned for name in re.findall(r"thread '([^']+)'", who)]
     return without(lines, CUT_OFF), names
 

@@ -59,9 +59,9 @@ def test_the_press_of_ctrl_c_that_has_ended_the_program_does_not_cut_the_items_s
     lines, status = script("""
         import os, signal
         import graceexit
-        from graceexit import _exit
+        from graceexit import _signals
 
-        _exit.SAME_PRESS = 60
+        _signals.SAME_PRESS = 60
 
         @graceexit.on_exit
         def close():
@@ -110,7 +110,7 @@ def test_an_ignored_ctrl_c_stays_ignored_during_the_exit(script):
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         graceexit.on_exit(lambda: (print("begun"), time.sleep(1), print("closed")))
-        graceexit._exit.SAME_PRESS = 0
+        graceexit._signals.SAME_PRESS = 0
     """)
     ignoring.wait_for("begun")
     ignoring.send(SIGINT)
@@ -230,6 +230,7 @@ def test_the_last_resort_is_not_armed_while_a_thread_forks():
         dump_traceback_later=lambda *_, **__: armed.append(True),
         cancel_dump_traceback_later=lambda: None,
     )
+    ending.limits.is_forking = lambda: process._forking > 0
     process._fork(1)
     ending.limits.begin()
     assert armed == []
@@ -243,9 +244,24 @@ def test_an_exit_that_begins_while_a_thread_forks_knows_of_it():
     process = Process()
     process._installed, process._pid, process._executors = True, os.getpid(), Executors()
     process._fork(1)
-    assert process.ending().limits.forking == 1
+    assert process.ending().limits.is_forking()
     process._fork(-1)
-    assert process.ending().limits.forking == 0
+    assert not process.ending().limits.is_forking()
+
+
+@pytest.mark.parametrize(
+    ("asked", "left", "name"), [(0.0, 1.9, "linger=1.9 s"), (1.5, 0.5, "half of grace=4 s")]
+)
+def test_the_limit_that_is_over_first_is_named(asked, left, name):
+    """`grace` begins with the signal, and `linger` with the end of a server's main thread."""
+    now = 100.0
+    limits = Limits(4.0, 1.9, clock=lambda: now)
+    limits._timer = None
+    limits.begin()
+    now += asked
+    limits.ask()
+    limits.close()
+    assert (round(limits.patience(), 3), limits.name) == (left, name)
 
 
 def test_linger_counts_from_the_first_sign():

@@ -95,8 +95,7 @@ def test_whoever_is_waited_for_is_named_after_a_while(scenario):
     assert re.fullmatch(
         r"WARNING graceexit\[\d+\]: at the end of the program: waiting for thread 'uploader'"
         r" \(\S+/patience\.py:15\) at \S+/patience\.py:16 in upload; to have a thread stopped,"
-        r" write register\(thread, stop=\.\.\.\); to tell its owner, on_exit\(tell, order=-1\); to"
-        r" give it longer, install\(linger=\.\.\.\)",
+        r" write register\(thread, stop=\.\.\.\); to tell its owner, on_exit\(tell, order=-1\)",
         warning,
     )
     assert (rest, status) == (["uploaded", "closed"], 0)

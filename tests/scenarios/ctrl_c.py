@@ -5,12 +5,12 @@ import threading
 import time
 
 import graceexit
-from graceexit import _ender, _exit
+from graceexit import _ender, _signals
 
 _ender.PATIENCE = 0.7  # longer than two presses of Ctrl-C count as one
 what, linger, *same = sys.argv[1:]
 if same:
-    _exit.SAME_PRESS = 60
+    _signals.SAME_PRESS = 60
 
 
 def works_on():
