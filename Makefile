@@ -16,7 +16,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info
 $(if $(VERSION),,$(error $(PYTHON) is not a Python that runs; say which: make PYTHON=python3.13))
 VENV    ?= .venv-$(VERSION)
 # Granian and gevent have nothing for a free-threaded 3.13, and their tests are skipped by name there.
-TESTED  := $(if $(filter 3.13.%t,$(VERSION)),--group broker --group pure-servers \
+TESTED  := --group light-clients $(if $(filter 3.13.%t,$(VERSION)),--group broker --group pure-servers \
 	--only-binary hypothesis,--group servers --group loops)
 SERVERS := .venv-servers-$(VERSION)
 CLIENTS := .venv-clients-$(VERSION)
@@ -58,7 +58,7 @@ test-servers: $(SERVERS)/$(STAMP) $(SERVERS)-granian-1.3/$(STAMP) debian ## run 
 	$(SERVERS)/bin/pytest tests/servers -n 8 --every-server --results build/servers.json $(ARGS)
 
 .PHONY: test-clients
-test-clients: $(CLIENTS)/$(STAMP) debian-clients ## end programs with real clients, and children that write files; 500 MB, not in CI
+test-clients: $(CLIENTS)/$(STAMP) $(CLIENTS)-apscheduler-4/$(STAMP) debian-clients ## end programs with real clients, and children that write files; 500 MB, not in CI
 	RESULTS_OF_CLIENTS=build/clients $(CLIENTS)/bin/pytest tests/test_clients.py tests/clients -n $(WORKERS) $(ARGS)
 
 .PHONY: test-supervisors
@@ -229,6 +229,10 @@ $(SUPERVISORS)/$(STAMP): pyproject.toml
 
 $(CLIENTS)/$(STAMP): pyproject.toml
 	$(call venv,--group test --group clients --editable .)
+
+# A prerelease, which cannot stand beside the third version.
+$(CLIENTS)-apscheduler-4/$(STAMP): pyproject.toml
+	$(call venv,apscheduler==4.0.0a6 --editable .)
 
 $(DEMO)/$(STAMP): pyproject.toml
 	$(call venv,$(if $(GRANIAN),--group broker 'granian==$(GRANIAN).*',--group demo) --editable .)

@@ -7,9 +7,11 @@ import signal
 import sys
 import time
 from contextlib import closing
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from clients import servers
 from harness import steps
 
@@ -17,6 +19,7 @@ HERE = Path(__file__).parent
 ENDINGS = {"term": "SIGTERM", "ctrl_c": "Ctrl-C", "exit": "`sys.exit(3)`"}
 STATUS = {"term": -signal.SIGTERM, "ctrl_c": -signal.SIGINT, "exit": 3}
 HANGS = 10.0  # seconds after which a program without graceexit is said to hang
+LEFT = 2.0  # and, when it has ended, its children are said to be left behind
 
 
 class Ran(NamedTuple):
@@ -29,6 +32,7 @@ class Ran(NamedTuple):
         ran: What ran at the exit and with which outcome, by graceexit's report.
         said: What graceexit has logged.
         lines: All that was printed.
+        left: Whether processes that it had started were still there after its end.
     """
 
     arrived: list[str]
@@ -36,6 +40,7 @@ class Ran(NamedTuple):
     ran: list[str]
     said: list[str]
     lines: list[str]
+    left: bool
 
 
 def measure(row, ending, program, folder, *, plain):
@@ -45,21 +50,52 @@ def measure(row, ending, program, folder, *, plain):
     report = folder / "report.json"
     with getattr(servers, row.server)(program, folder) as (address, items):
         env = {"ADDRESS": address, "GRACEEXIT_REPORT": str(report)}
-        running = program(sys.executable, HERE / "run.py", folder, row.items, ending, env=env)
+        running = program(python_of(row), HERE / "run.py", folder, row.items, ending, env=env)
         with closing(running):
             running.wait_for("ready")
             if ending == "term":
                 running.send(signal.SIGTERM)
             elif ending == "ctrl_c":
                 running.send_group(signal.SIGINT)
-            until = time.monotonic() + HANGS
-            if plain and running.read_until(lambda: time.monotonic() > until):
-                status = None
-            else:
-                status = running.finish()[1]
+            left = plain and stays(running)
+            hangs = left and running.pid in running.members()
+            status = None if hangs else running.finish(orphans=left)[1]
         arrived = items()
     said = steps([line for line in running.lines if line.startswith("graceexit[")])
-    return Ran(arrived, status, ran(report), said, running.lines)
+    return Ran(arrived, status, ran(report), said, running.lines, left and not hangs)
+
+
+def stays(running):
+    """Return whether the program or a child of it is still there when they ought to be gone."""
+    until = time.monotonic() + HANGS
+
+    def is_over():
+        nonlocal until
+        if running.pid not in running.members():
+            until = min(until, time.monotonic() + LEFT)
+        return time.monotonic() > until
+
+    return running.read_until(is_over)
+
+
+def python_of(row):
+    """Return the Python that has the client; skip the test where there is none."""
+    python = Path(f"{sys.prefix}-{row.venv}/bin/python") if row.venv else Path(sys.executable)
+    if not python.exists():
+        pytest.skip(f"there is no {python}; make test-clients makes it")
+    return python
+
+
+def versions_of(row):
+    """Return the version of each distribution that *row* needs; skip where one is missing."""
+    path = sorted(python_of(row).parents[1].glob("lib/*/site-packages")) if row.venv else sys.path
+    found = {}
+    for name in row.needs:
+        have = {one.version for one in distributions(name=name, path=map(str, path))}
+        if not have:
+            pytest.skip(f"{name} is not installed")
+        (found[name],) = have
+    return found
 
 
 def source(row, *, plain):

@@ -21,6 +21,7 @@ class Row:
         items: How many are sent.
         short: Whether `make test` runs it too.
         alone: Whether it is left out of the test of many in one worker.
+        venv: The environment beside that of the tests which has it: its name ends in this.
     """
 
     name: str
@@ -32,3 +33,4 @@ class Row:
     items: int = 200
     short: bool = False
     alone: bool = False
+    venv: str = ""

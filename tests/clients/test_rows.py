@@ -6,12 +6,12 @@ import json
 import os
 import platform
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
-from clients.driver import ENDINGS, STATUS, measure
+from clients.driver import ENDINGS, STATUS, measure, versions_of
 from clients.rows import ROWS
+from harness import steps
 
 # What `make test-clients` sets: run every row, and write what was found there.
 RESULTS = os.environ.get("RESULTS_OF_CLIENTS")
@@ -30,10 +30,16 @@ def test_every_item_arrives_with_the_line(program, tmp_path, row):
         run = measure(row, ending, program, tmp_path / ending, plain=False)
         assert set(run.arrived) == {f"item-{n}." for n in range(row.items)}, run.lines
         assert (run.ran, run.said, run.status) == (done, [], STATUS[ending]), run.lines
+        # Python shows the KeyboardInterrupt; else nobody has anything to say.
+        assert ending == "ctrl_c" or steps(run.lines) == ["ready"]
     for ending in PLAIN:
         plain = measure(row, ending, program, tmp_path / f"plain-{ending}", plain=True)
         assert (plain.ran, plain.said) == ([], [])
-        lost[ending] = {"arrived": len(set(plain.arrived)), "hangs": plain.status is None}
+        lost[ending] = {
+            "arrived": len(set(plain.arrived)),
+            "hangs": plain.status is None,
+            "left": plain.left,
+        }
     # Else nothing has been shown.
     assert any(one["hangs"] or one["arrived"] < row.items for one in lost.values())
     if RESULTS:
@@ -46,14 +52,3 @@ def test_every_item_arrives_with_the_line(program, tmp_path, row):
         folder = Path(RESULTS)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{row.app}.json").write_text(json.dumps(found), encoding="utf-8")
-
-
-def versions_of(row):
-    """Return the version of each distribution that *row* needs; skip where one is missing."""
-    found = {}
-    for name in row.needs:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            pytest.skip(f"{name} is not installed")
-    return found

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from clients import servers
-from clients.driver import ran
+from clients.driver import ran, versions_of
 from clients.rows import ROWS
-from clients.test_rows import RESULTS, versions_of
+from clients.test_rows import RESULTS
 from servers.driver import free_port
 from serving import connect, need
 
@@ -67,6 +67,6 @@ def test_what_a_request_has_sent_at_the_end_of_its_worker_arrives(program, tmp_p
         assert running.finish()[1] == status
         arrived = {app: set(items()) for app, items in counts.items()}
     assert [line for line in running.lines if line.startswith("graceexit[")] == []
-    assert ran(report) == ["done"] * len(TOGETHER)
+    assert ran(report) == ["done"] * sum(len(row.write.splitlines()) for row in TOGETHER)
     expected = {f"item-{number}." for number in range(ITEMS)}
     assert {app: items for app, items in arrived.items() if items != expected} == {}

@@ -1,6 +1,7 @@
 """paho-mqtt: `loop_start` sends in a thread."""
 
 import os
+from collections import deque
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
@@ -11,18 +12,11 @@ host, port = os.environ["ADDRESS"].split(":")
 client = Client(CallbackAPIVersion.VERSION2)
 client.connect(host, int(port))
 client.loop_start()
-sent = []
-
-
-@graceexit.on_exit
-def close():
-    """Wait for what was sent: `disconnect` alone does not."""
-    for one in sent:
-        one.wait_for_publish()
-    client.disconnect()
-    client.loop_stop()
+last = deque(maxlen=1)  # messages go out in their order
+graceexit.on_exit(client.disconnect)
+graceexit.on_exit(lambda: [one.wait_for_publish() for one in last])
 
 
 def send(item):
     """Publish an item."""
-    sent.append(client.publish("items", item, qos=1))
+    last.append(client.publish("items", item, qos=1))
