@@ -12,8 +12,9 @@ How a process ends: one SIGTERM, from the handler to the death.
               exit functions, and dies             main thread gets there, and that it takes no
                                                    longer than it may
 
-It is RUNNING as well while the items of negative order run, and WAITING again after them. A process
-that ends by itself begins with the hook. The hook and the exit function run on the main
+The phase is RUNNING as well while the items of negative order run, and WAITING again after that.
+
+A process that ends by itself begins with the hook. The hook and the exit function run on the main
 thread, where somebody's handler may raise between any two instructions; so both begin with the same
 step, `_begin`, which may be done again, and what the one does not come to do the other does.
 
