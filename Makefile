@@ -109,10 +109,10 @@ debian-clients:
 
 # What is no Python. Where it cannot be installed, the tests of it say that they skip it.
 $(SUPERVISORS)/debian: $(SUPERVISORS)/$(STAMP)
-	@{ command -v tini && command -v dumb-init && command -v tmux && command -v mpirun; } >/dev/null \
+	@{ command -v tini && command -v dumb-init && command -v tmux && command -v screen && command -v mpirun; } >/dev/null \
 		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get -qq update \
 			&& apt-get -qq install --no-install-recommends --yes \
-				tini dumb-init tmux openmpi-bin; } >/dev/null 2>&1 || true
+				tini dumb-init tmux screen openmpi-bin; } >/dev/null 2>&1 || true
 	@command -v npm >/dev/null && npm install --silent --prefix build/npm pm2@7.0.4 >/dev/null || true
 	@touch $@
 

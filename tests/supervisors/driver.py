@@ -192,9 +192,9 @@ def is_over(pid: int) -> bool:
 
 def version_of(row: Row) -> str:
     """Return the version of what the row is made of; skip the test where it is missing."""
-    if not row.version:
+    if row.version == "":
         return ""
-    first, *rest = row.version.split()
+    first, *rest = (row.version or f"{row.command.split()[0]} --version").split()
     path = shutil.which(first, path=PATH)
     if path is None:
         pytest.skip(f"{first} is not installed; make test-supervisors installs it")
@@ -202,4 +202,4 @@ def version_of(row: Row) -> str:
         [path, *rest], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
     (version,) = re.findall(r"\d+(?:\.\d+)+", told.stdout + told.stderr)[:1]
-    return f"{first} {version}"
+    return f"{rest[-1] if first == 'pip' else first} {version}"

@@ -27,7 +27,8 @@ class Row:
         how: In words, how it is told to stop.
         stop: A signal for it; else a command; "touch" if it watches DIR/watched; "" if nothing has
             to be done.
-        version: The command that says which version it is, "" for what every system has.
+        version: The command that says which version it is, "" for what every system has; None: the
+            first word of `command` says it if asked for `--version`. pip says it of what does not.
         gets: What each of WHO gets; SIGCONT, which may come with it, is left out.
         kills: Which of WHO it kills, if they do not end.
         perhaps: Which others it kills in some runs, and not in others.
@@ -46,7 +47,7 @@ class Row:
     command: str
     how: str = "SIGTERM"
     stop: signal.Signals | str = signal.SIGTERM
-    version: str = ""
+    version: str | None = None
     gets: tuple[str, str, str] = ("SIGTERM", "", "")
     kills: tuple[str, ...] = ()
     perhaps: tuple[str, ...] = ()

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
+from typing import Any
 
 from supervisors.row import Row
 
-HUP = ("SIGTERM", "SIGINT", "SIGHUP")
-WRITE_HUP = "`install(signals=(SIGTERM, SIGINT, SIGHUP))`"
+# Who gets a signal, and who is killed: the program with its process group, and all that it started.
+GROUP = ("process", "group")
+ALL = (*GROUP, "session")
+TERM_GROUP = ("SIGTERM", "SIGTERM", "")
+INT_GROUP = ("SIGINT", "SIGINT", "")
+# What to write for a signal that graceexit does not take by itself, and that nothing has to be.
+HUP: dict[str, Any] = {
+    "gets": ("SIGHUP", "", ""),
+    "signals": ("SIGTERM", "SIGINT", "SIGHUP"),
+    "write": "`install(signals=(SIGTERM, SIGINT, SIGHUP))`",
+}
+UNTOLD: dict[str, Any] = {"gets": ("", "", ""), "runs": False}
 
 SUPERVISORD = """
 [supervisord]
@@ -34,32 +46,37 @@ PM2 = """{"apps": [{
     OPTION
 }]}"""
 
+# It runs a module, and not a command.
+HUPPER = """
+import runpy
+import shlex
+import sys
+
+_, *sys.argv = shlex.split("PROGRAM")
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+supervisord = Row(
+    "supervisord",
+    "supervisord -n -c DIR/supervisord.conf",
+    files={"supervisord.conf": f"{SUPERVISORD}OPTION\n"},
+    kills=("process",),
+    after=10,
+    option="stopwaitsecs=2",
+    says="`stopwaitsecs`",
+)
 SUPERVISORS = [
-    Row(
-        "supervisord",
-        "supervisord -n -c DIR/supervisord.conf",
-        version="supervisord --version",
-        files={"supervisord.conf": f"{SUPERVISORD}OPTION\n"},
-        kills=("process",),
-        after=10,
-        option="stopwaitsecs=2",
-        says="`stopwaitsecs`",
-    ),
-    Row(
-        "supervisord, for the group",
-        "supervisord -n -c DIR/supervisord.conf",
-        version="supervisord --version",
+    supervisord,
+    replace(
+        supervisord,
+        name="supervisord, for the group",
         files={"supervisord.conf": f"{SUPERVISORD}stopasgroup=true\nOPTION\n"},
-        gets=("SIGTERM", "SIGTERM", ""),
-        kills=("process", "group"),
-        after=10,
-        option="stopwaitsecs=2",
-        says="`stopwaitsecs`",
+        gets=TERM_GROUP,
+        kills=GROUP,
     ),
     Row(
         "circus",
         "circusd DIR/circus.ini",
-        version="circusd --version",
         files={"circus.ini": f"{CIRCUS}OPTION\n"},
         kills=("process",),
         perhaps=("group",),
@@ -67,196 +84,167 @@ SUPERVISORS = [
         option="graceful_timeout = 2",
         says="`graceful_timeout`",
     ),
-    Row(
-        "honcho",
-        "honcho start",
-        version="honcho --version",
-        files={"Procfile": "app: PROGRAM\n"},
-        gets=("SIGTERM", "SIGTERM", ""),
-    ),
+    Row("honcho", "honcho start", files={"Procfile": "app: PROGRAM\n"}, gets=TERM_GROUP),
     Row(
         "pm2",
         "pm2 start DIR/app.json",
         how="`pm2 stop`",
         stop="pm2 stop app",
-        version="pm2 --version",
         files={"app.json": PM2},
         env={"PM2_HOME": "DIR/pm2"},
         gets=("SIGINT", "SIGINT", "SIGINT"),
-        kills=("process", "group", "session"),
+        kills=ALL,
         after=1.6,
         option=', "kill_timeout": 2000',
         says="`kill_timeout`",
     ),
 ]
 INITS = [
-    Row("tini", "tini -s -- PROGRAM", version="tini --version"),
-    Row(
-        "tini -g",
-        "tini -s -g -- PROGRAM",
-        version="tini --version",
-        gets=("SIGTERM", "SIGTERM", ""),
-    ),
-    Row(
-        "dumb-init",
-        "dumb-init PROGRAM",
-        version="dumb-init --version",
-        gets=("SIGTERM", "SIGTERM", ""),
-    ),
-    Row(
-        "dumb-init --single-child",
-        "dumb-init --single-child PROGRAM",
-        version="dumb-init --version",
-    ),
+    Row("tini", "tini -s -- PROGRAM"),
+    Row("tini -g", "tini -s -g -- PROGRAM", gets=TERM_GROUP),
+    Row("dumb-init", "dumb-init PROGRAM", gets=TERM_GROUP),
+    Row("dumb-init --single-child", "dumb-init --single-child PROGRAM"),
     Row(
         "sh -c",
         "sh -c 'cd . && PROGRAM'",
-        gets=("", "", ""),
-        runs=False,
+        version="",
+        **UNTOLD,
         write="`exec` before the program: the shell dies, and the program goes on",
         short=True,
     ),
-    Row("sh -c, with exec", "sh -c 'cd . && exec PROGRAM'", short=True),
+    Row("sh -c, with exec", "sh -c 'cd . && exec PROGRAM'", version="", short=True),
 ]
+closed = Row(
+    "a closed terminal",
+    "PYTHON HERE/terminal.py PROGRAM",
+    how="the terminal is closed",
+    version="",
+    **HUP,
+    short=True,
+)
+# What keeps SIGHUP away. The shell is the terminal's, and waits for the program.
+kept = replace(
+    closed,
+    **UNTOLD,
+    signals=(),
+    write="nothing: the program goes on",
+    short=False,
+)
 TERMINALS = [
-    Row(
-        "a closed terminal",
-        "PYTHON HERE/terminal.py PROGRAM",
-        how="the terminal is closed",
-        gets=("SIGHUP", "", ""),
-        signals=HUP,
-        write=WRITE_HUP,
-        short=True,
-    ),
+    closed,
     Row(
         "tmux",
         "tmux -L NAME -f /dev/null new-session -d PROGRAM",
         how="`tmux kill-session`",
         stop="tmux -L NAME kill-session",
         version="tmux -V",
-        gets=("SIGHUP", "", ""),
-        signals=HUP,
-        write=WRITE_HUP,
+        **HUP,
     ),
     Row(
-        "nohup",
-        "PYTHON HERE/terminal.py sh -c 'nohup PROGRAM & wait'",
-        how="the terminal is closed",
+        "screen",
+        "screen -S NAME -c /dev/null -D -m PROGRAM",
+        how="`screen -X quit`",
+        stop="screen -S NAME -X quit",
+        **HUP,
+    ),
+    replace(
+        kept,
+        name="nohup",
+        command="PYTHON HERE/terminal.py sh -c 'nohup PROGRAM & wait'",
         version="nohup --version",
-        gets=("", "", ""),
-        runs=False,
-        write="nothing: the program goes on",
     ),
-    Row(
-        "setsid",
-        "PYTHON HERE/terminal.py sh -c 'setsid PROGRAM & wait'",
-        how="the terminal is closed",
+    replace(
+        kept,
+        name="setsid",
+        command="PYTHON HERE/terminal.py sh -c 'setsid PROGRAM & wait'",
         version="setsid --version",
-        gets=("", "", ""),
-        runs=False,
-        write="nothing: the program goes on",
     ),
 ]
+timeout = Row(
+    "timeout", "timeout 5 PROGRAM", how="its time is over", stop="", gets=TERM_GROUP, short=True
+)
+mpirun = Row(
+    "mpirun",
+    "mpirun --allow-run-as-root OPTION -np 1 PROGRAM",
+    gets=TERM_GROUP,
+    kills=GROUP,
+    after=1,
+    option="--mca odls_base_sigkill_timeout 3",
+    says="`--mca odls_base_sigkill_timeout`",
+)
 RUNNERS = [
-    Row(
-        "timeout",
-        "timeout 5 PROGRAM",
-        how="its time is over",
-        stop="",
-        version="timeout --version",
-        gets=("SIGTERM", "SIGTERM", ""),
-        short=True,
-    ),
-    Row(
-        "timeout -k",
-        "timeout -k 2 5 PROGRAM",
-        how="its time is over",
-        stop="",
-        version="timeout --version",
-        gets=("SIGTERM", "SIGTERM", ""),
-        kills=("process", "group"),
+    timeout,
+    replace(
+        timeout,
+        name="timeout -k",
+        command="timeout -k 2 5 PROGRAM",
+        kills=GROUP,
         after=2,
         says="`-k 2`",
+        short=False,
     ),
-    Row(
-        "timeout, SIGTERM",
-        "timeout 60 PROGRAM",
-        version="timeout --version",
-        gets=("SIGTERM", "SIGTERM", ""),
-    ),
-    Row(
-        "mpirun",
-        "mpirun --allow-run-as-root OPTION -np 1 PROGRAM",
-        version="mpirun --version",
-        gets=("SIGTERM", "SIGTERM", ""),
-        kills=("process", "group"),
-        after=1,
-        option="--mca odls_base_sigkill_timeout 3",
-        says="`--mca odls_base_sigkill_timeout`",
-    ),
+    Row("timeout, SIGTERM", "timeout 60 PROGRAM", gets=TERM_GROUP),
+    mpirun,
     Row(
         "mpirun, SIGUSR1",
         "mpirun --allow-run-as-root -np 1 PROGRAM",
         how="SIGUSR1",
         stop=signal.SIGUSR1,
-        version="mpirun --version",
         gets=("SIGUSR1", "SIGUSR1", ""),
         signals=("SIGTERM", "SIGINT", "SIGUSR1"),
         write="`install(signals=(SIGTERM, SIGINT, SIGUSR1))`",
     ),
-    Row("uv run", "uv run --offline --no-project -- PROGRAM", version="uv --version"),
+    Row("uv run", "uv run --offline --no-project -- PROGRAM"),
     Row(
         "poetry run",
         "poetry run PROGRAM",
-        version="poetry --version",
         files={"pyproject.toml": '[project]\nname = "app"\nversion = "1"\n'},
         env={"POETRY_VIRTUALENVS_CREATE": "false"},
     ),
 ]
-RELOADERS = [
-    Row(
-        "watchfiles, a change",
-        "watchfiles OPTION 'PROGRAM' DIR/watched",
-        how="a file has changed",
-        stop="touch",
-        version="watchfiles --version",
-        option="--sigint-timeout 2",
-        says="`--sigint-timeout`",
-        gets=("SIGINT", "", ""),
-        kills=("process",),
-        after=5,
+# Each twice: a file has changed, and told to stop.
+RELOADERS = []
+for reloader, change in (
+    (
+        Row(
+            "watchfiles",
+            "watchfiles OPTION 'PROGRAM' DIR/watched",
+            option="--sigint-timeout 2",
+            says="`--sigint-timeout`",
+            gets=("SIGINT", "", ""),
+            kills=("process",),
+            after=5,
+        ),
+        "touch",
     ),
-    Row(
-        "watchfiles",
-        "watchfiles OPTION 'PROGRAM' DIR/watched",
-        version="watchfiles --version",
-        option="--sigint-timeout 2",
-        says="`--sigint-timeout`",
-        gets=("SIGINT", "", ""),
-        kills=("process",),
-        after=5,
+    (
+        Row(
+            "watchmedo",
+            "watchmedo auto-restart -d DIR/watched OPTION -- PROGRAM",
+            option="--kill-after 2",
+            says="`--kill-after`",
+            gets=INT_GROUP,
+            kills=GROUP,
+            after=10,
+        ),
+        "touch",
     ),
-    Row(
-        "watchmedo, a change",
-        "watchmedo auto-restart -d DIR/watched OPTION -- PROGRAM",
-        how="a file has changed",
-        stop="touch",
-        version="watchmedo --version",
-        option="--kill-after 2",
-        says="`--kill-after`",
-        gets=("SIGINT", "SIGINT", ""),
-        kills=("process", "group"),
-        after=10,
+    (
+        Row(
+            "hupper",
+            "hupper OPTION -w DIR/watched.py -m app",
+            version="pip show hupper",
+            files={"app.py": HUPPER, "watched.py": ""},
+            option="--shutdown-interval 2",
+            says="`--shutdown-interval`",
+            kills=("process",),
+            after=1,
+        ),
+        "cp DIR/app.py DIR/watched.py",
     ),
-    Row(
-        "watchmedo",
-        "watchmedo auto-restart -d DIR/watched OPTION -- PROGRAM",
-        version="watchmedo --version",
-        option="--kill-after 2",
-        says="`--kill-after`",
-        gets=("SIGINT", "SIGINT", ""),
-        kills=("process", "group"),
-        after=10,
-    ),
-]
+):
+    changed = replace(
+        reloader, name=f"{reloader.name}, a change", how="a file has changed", stop=change
+    )
+    RELOADERS += [changed, reloader]
 ROWS = [*SUPERVISORS, *INITS, *TERMINALS, *RUNNERS, *RELOADERS]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervisors.rows import INITS, RELOADERS, ROWS, RUNNERS, SUPERVISORS, TERMINALS
+from tables import line, measured, split
 
 if TYPE_CHECKING:
     from supervisors.row import Row
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "supervisors.md"
 RESULTS = DOCS / "supervisors.json"
-BEGIN, END = "<!-- made by make docs-supervisors -->\n", "<!-- the end of what is made -->"
+BEGIN = "<!-- made by make docs-supervisors -->\n"
 HEAD = (
     "what stands above",
     "told to stop by",
@@ -48,7 +49,8 @@ WHOM = {
 
 def table(results: dict[str, Any]) -> str:
     """Return a table for each kind, with the versions before them."""
-    lines = [versions(results), ""]
+    about = [[one[key] for one in results.values()] for key in ("date", "python", "version")]
+    lines = [measured(*about), ""]
     for title, rows in PARTS.items():
         lines += [f"### {title}", "", line(HEAD), line(["---"] * len(HEAD))]
         lines += [line(cells(row, results[row.name])) for row in rows]
@@ -70,34 +72,13 @@ def cells(row: Row, found: dict[str, Any]) -> list[str]:
     ]
 
 
-def versions(results: dict[str, Any]) -> str:
-    """Return with what, and when, the results were found."""
-    made = sorted({found["version"] for found in results.values()} - {""})
-    pythons = " and ".join(sorted({found["python"] for found in results.values()}))
-    dates = sorted({found["date"] for found in results.values()})
-    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return f"Measured {when} on Linux with Python {pythons}: {', '.join(made)}."
-
-
-def line(words: Any) -> str:
-    """Return a line of a table."""
-    return f"| {' | '.join(words)} |"
-
-
-def split(page: str) -> tuple[str, str, str]:
-    """Return what stands before the tables, the tables, and what stands after them."""
-    before, _, rest = page.partition(BEGIN)
-    made, _, after = rest.partition(END)
-    return before + BEGIN, made, END + after
-
-
 def main() -> None:
     """Take over the results of a run, and write the tables."""
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     new = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     results = {row.name: {**known, **new}[row.name] for row in ROWS}
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    before, _, after = split(PAGE.read_text(encoding="utf-8"))
+    before, _, after = split(PAGE.read_text(encoding="utf-8"), BEGIN)
     PAGE.write_text(before + table(results) + after, encoding="utf-8")
 
 
