@@ -67,7 +67,7 @@ test-supervisors: $(SUPERVISORS)/$(STAMP) $(SUPERVISORS)/debian ## stop a progra
 
 .PHONY: test-training
 test-training: $(TRAINING)/$(STAMP) ## end training, trackers and loops of Qt by signals; some GB, not in CI
-	$(TRAINING)/bin/pytest tests/test_training.py tests/test_limits.py tests/test_docs.py -n $(WORKERS) \
+	$(TRAINING)/bin/pytest tests/test_training.py tests/test_training_services.py tests/test_limits.py tests/test_docs.py -n $(WORKERS) \
 		-k "training or limits" $(ARGS)
 
 .PHONY: docs-supervisors
