@@ -12,6 +12,7 @@ from pathlib import Path
 from signal import SIGINT, SIGTERM
 
 import pytest
+from harness import UNMEASURED
 from servers.driver import free_port
 from serving import connect, need
 
@@ -160,7 +161,7 @@ def test_a_notebook_of_marimo_runs_its_items_where_it_is_an_application(
 def test_cells_of_a_notebook(scenario, how, expected):
     """A cell that is run again registers again; SIGTERM unwinds the one that runs."""
     need("ipykernel")
-    lines, status = scenario("cells", how).finish()
+    lines, status = scenario("cells", how, env=UNMEASURED).finish()
     known = {"closed", "unwound", "saved", "not run"}
     assert [line for line in lines if line in known or line.startswith("status")] == expected
     assert status == 0
