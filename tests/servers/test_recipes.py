@@ -173,3 +173,39 @@ def test_an_exit_function_of_somebody_else_runs_after_a_scheduler_and_an_exporte
     words = ("answered", "stopped", "closed", "exit")
     assert [line.split()[0] for line in lines if line.startswith(words)] == list(words)
     assert status == -signal.SIGTERM
+
+
+def accepted(running):
+    """Return what has been accepted; the signal may come before the line of the last one."""
+    found = [re.match(r"accepted (\d+)$", line) for line in running.lines]
+    numbers = [int(match[1]) for match in found if match]
+    return [numbers, [*numbers, len(numbers)]]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_what_actors_of_ray_have_accepted_is_written(program, tmp_path, signum):
+    """With 18_ray the program asks its actors to end before Ray kills them, and waits for it."""
+    python = Path(f"{sys.prefix}-heavy/bin/python")
+    if not python.exists():
+        pytest.skip("Ray is not installed; make test-servers HEAVY=1 installs it")
+    running = program(python, "18_ray.py", tmp_path, cwd=EXAMPLES, limit=180)
+    running.wait_for("accepted 100")
+    running.send(signum)
+    running.finish()
+    written = [int(line) for name in "ab" for line in (tmp_path / name).read_text().split()]
+    assert sorted(written) in accepted(running)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_tasks_that_a_cluster_of_dask_has_accepted_are_done(run, tmp_path, signum):
+    """With 19_dask_cluster the tasks are waited for, and each worker writes what they gave it."""
+    need("distributed")
+    running = run("19_dask_cluster.py", tmp_path)
+    running.wait_for("accepted 100")
+    if signum == signal.SIGTERM:
+        running.send(signum)
+    else:
+        running.send_group(signum)
+    assert running.finish()[1] == -signum
+    written = [int(line) for path in tmp_path.iterdir() for line in path.read_text().split()]
+    assert sorted(written) in accepted(running)
