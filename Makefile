@@ -7,6 +7,8 @@ WHEEL   ?=
 WORKERS ?= 4
 # More arguments for pytest: make test ARGS="-k sigterm -x"
 ARGS    ?=
+# Whether `make test-servers` installs what is large, and runs it; what is there it runs in any case.
+HEAVY   ?=
 # Which ASGI, WSGI or RSGI application and which Granian `make demo` takes.
 INTERFACE ?= asgi
 GRANIAN   ?=
@@ -54,7 +56,8 @@ field: $(VENV)/$(STAMP) ## run a form of each kind of program that real users ha
 	$(VENV)/bin/pytest -n $(WORKERS) -m "field$(if $(KIND),(kind='$(KIND)'))" $(ARGS)
 
 .PHONY: test-servers
-test-servers: $(SERVERS)/$(STAMP) $(SERVERS)-granian-1.3/$(STAMP) debian ## run every server in every way; ARGS="-k gunicorn"
+test-servers: $(SERVERS)/$(STAMP) $(addprefix $(SERVERS)-,$(addsuffix /$(STAMP),granian-1.3 arq apscheduler-4 \
+		$(if $(HEAVY),heavy))) debian ## run every server in every way; ARGS="-k gunicorn", HEAVY=1: Ray, torch, Spark too
 	$(SERVERS)/bin/pytest tests/servers -n 8 --every-server --results build/servers.json $(ARGS)
 
 .PHONY: test-clients
@@ -220,6 +223,16 @@ $(SERVERS)/$(STAMP): pyproject.toml
 
 $(SERVERS)-granian-1.3/$(STAMP): pyproject.toml
 	$(call venv,'granian==1.3.*' --editable .)
+
+# It does not take the redis of the others.
+$(SERVERS)-arq/$(STAMP): pyproject.toml
+	$(call venv,'arq==0.28.0' --editable .)
+
+$(SERVERS)-apscheduler-4/$(STAMP): pyproject.toml
+	$(call venv,'apscheduler==4.0.0a6' --editable .)
+
+$(SERVERS)-heavy/$(STAMP): pyproject.toml
+	$(call venv,--group heavy --editable .)
 
 $(TRAINING)/$(STAMP): pyproject.toml
 	$(call venv,--group test --group training --editable .)

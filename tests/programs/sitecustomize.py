@@ -7,6 +7,7 @@ import sys
 
 def print_at_once(*words, sep=" ", end="\n", file=None, flush=False):
     """Print to an unbuffered stream; the original writes the end by a call of its own."""
+    sep, end = (" " if sep is None else sep), ("\n" if end is None else end)
     (file or sys.stdout).write(sep.join(map(str, words)) + end)
 
 

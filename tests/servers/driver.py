@@ -346,7 +346,9 @@ def python_of(row: Row) -> str:
         return sys.executable
     python = Path(f"{sys.prefix}-{row.venv}/bin/python")
     if not python.exists():
-        pytest.skip(f"there is no {python}; make test-servers makes it")
+        pytest.skip(
+            f"there is no {python}; make test-servers makes it, and one named heavy with HEAVY=1"
+        )
     return str(python)
 
 

@@ -59,6 +59,7 @@ def begin():
 
     pool.submit(int).result()  # before it says so, for a signal comes then
     say("imported", os.getpid())
+    return pool
 
 
 def answer():
@@ -110,4 +111,4 @@ async def rsgi(scope, protocol):
 
 if EACH_PROCESS:
     os.register_at_fork(after_in_child=lambda: say("forked", os.getpid()))
-begin()
+pool = begin()

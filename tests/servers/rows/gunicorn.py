@@ -2,9 +2,13 @@
 
 import signal
 
-from servers.row import Reload, Row
+from servers.row import Reload, Row, fault
 
 READY = "Booting worker"
+QUIT = (
+    "Ctrl-C reaches a worker, and so does gunicorn's SIGQUIT; if its loop has been closed by then,"
+    " it dies of that at once, also without graceexit"
+)
 
 
 def command(kind, app="service:wsgi"):
@@ -74,5 +78,15 @@ ROWS = [
         reload=Reload(signal.SIGHUP),
         env={"EACH_PROCESS": "1"},
         write="`each_process=True` for callbacks",
+    ),
+    Row(
+        "gunicorn aiohttp",
+        command("aiohttp.GunicornWebWorker", "on_aiohttp:app"),
+        READY,
+        ("gunicorn", "aiohttp"),
+        workers=2,
+        columns=("term", "worker", "group", "reload"),
+        reload=Reload(signal.SIGHUP),
+        faults={"group": fault(QUIT, "items", "lost", "status", sometimes=True)},
     ),
 ]

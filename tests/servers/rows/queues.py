@@ -1,4 +1,4 @@
-"""Celery, rq, dramatiq and taskiq, with Redis as broker."""
+"""Celery, rq, dramatiq, taskiq, huey and arq, with Redis as broker."""
 
 from servers.row import Reload, Row
 
@@ -10,6 +10,7 @@ CELERY = {"needs": ("celery", "redis"), "ready": "^imported ", "client": "to_cel
 CELERY_WORKER = "-m celery -A on_celery worker --concurrency 2 --without-gossip --without-mingle"
 RQ = {"needs": ("rq", "redis"), "ready": "Listening on", "client": "to_rq.py", **REDIS}
 RQ_WORDS = "--url redis://127.0.0.1:BESIDE/0 --path ."
+HUEY = "-m huey.bin.huey_consumer on_huey.huey --workers 2"
 
 ROWS = [
     Row(
@@ -82,4 +83,35 @@ ROWS = [
         client="to_taskiq.py",
         **REDIS,
     ),
+    *[
+        Row(
+            f"huey, {kind}",
+            f"{HUEY} --worker-type {word}",
+            "^imported ",
+            ("huey", "redis"),
+            workers=workers,
+            columns=("term", "group"),
+            client="to_huey.py",
+            write=write,
+            **REDIS,
+        )
+        for kind, word, workers, write in (
+            ("threads", "thread", 1, "nothing"),
+            ("threads, --graceful-signal TERM", "thread --graceful-signal TERM", 1, "nothing"),
+            ("processes", "process", 3, "registrations in `on_startup`"),
+        )
+    ],
+    *[
+        Row(
+            name,
+            "-m arq on_arq.Worker",
+            "^imported ",
+            ("arq", "redis"),
+            columns=("term", "group"),
+            client="to_arq.py",
+            venv="arq",
+            **{**REDIS, "env": {**REDIS["env"], "PATIENCE": seconds}},
+        )
+        for name, seconds in (("arq", "0"), ("arq, job_completion_wait", "10"))
+    ],
 ]

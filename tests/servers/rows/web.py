@@ -3,6 +3,9 @@
 from servers.row import Row, fault
 
 CUT = fault("without graceexit SIGTERM kills it during the request", "answer")
+TWICE = fault(
+    "a worker that gets two signals may drop its request", "answer", "status", sometimes=True
+)
 ALONE = ("term", "group")
 
 ROWS = [
@@ -12,6 +15,16 @@ ROWS = [
         "^imported ",
         ("sanic",),
         columns=ALONE,
+    ),
+    Row(
+        "Sanic, --workers 2",
+        "-m sanic on_sanic:app --port PORT --workers 2",
+        "Goin' Fast|Worker ready",
+        ("sanic",),
+        workers=3,
+        columns=("term", "worker", "group"),
+        lone=True,
+        faults={"group": TWICE},
     ),
     Row("Tornado", "on_tornado.py PORT", "^imported ", ("tornado",), columns=ALONE),
     Row("Daphne", "-m daphne -p PORT service:asgi", "Listening on TCP", ("daphne",), columns=ALONE),
