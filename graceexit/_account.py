@@ -11,7 +11,7 @@ reads, so it is made and written on a thread of its own, within a second.
 
 import os
 import sys
-from time import monotonic, time
+from time import monotonic, sleep, time
 
 from graceexit._report import Report, call_of, result_of, signal_name, text_of
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 VERSION = 1  # of the schema
 TERMINATION_LOG = "/dev/termination-log"  # of which Kubernetes shows the last 4,096 bytes
 ROOM = 4000  # bytes that a line takes there
+MANY = 50  # results, which have no room there
 
 
 class Account:
@@ -67,7 +68,9 @@ class Account:
             line = shortened(facts)
         descriptor = os.open(path, flags, 0o666)
         try:
-            os.write(descriptor, line.encode())
+            data = line.encode()
+            while data := data[write_some(descriptor, data) :]:
+                pass
         finally:
             os.close(descriptor)
 
@@ -103,6 +106,15 @@ class Account:
         }
 
 
+def write_some(descriptor: int, data: bytes) -> int:
+    """Write what there is room for; return how many bytes that were."""
+    try:
+        return os.write(descriptor, data)
+    except BlockingIOError:  # a pipe whose reader is slow
+        sleep(0.01)
+        return 0
+
+
 def result_in(outcome: "Outcome") -> "dict[str, Any]":
     """Return an outcome as the line has it; of its stack the innermost call comes first."""
     *head, error, stack, limit = outcome
@@ -121,8 +133,8 @@ def text_in(facts: "dict[str, Any]") -> str:
 def shortened(facts: "dict[str, Any]") -> str:
     """Return the line with what went wrong first, and no more than there is room for."""
     results = sorted(facts["results"], key=lambda result: result["outcome"] == "done")
-    results = [{**one, "stack": one["stack"] and one["stack"][:3]} for one in results]
-    cut_off = list(facts["cut_off"])
+    results = [{**one, "stack": one["stack"] and one["stack"][:3]} for one in results[:MANY]]
+    cut_off = list(facts["cut_off"][:MANY])
     while True:
         line = text_in({**facts, "results": results, "cut_off": cut_off})
         if len(line) <= ROOM or not (results or cut_off):

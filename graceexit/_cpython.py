@@ -185,6 +185,17 @@ def hide(exception: type[BaseException]) -> None:
     sys.unraisablehook = lambda arg: None if arg.exc_type is exception else hook(arg)
 
 
+def is_ended_by_ctrl_c() -> bool:
+    """Return whether the program has died of KeyboardInterrupt, and not a statement at a prompt."""
+    if getattr(sys, "last_type", None) is not KeyboardInterrupt or hasattr(sys, "ps1"):
+        return False
+    trace = getattr(sys, "last_traceback", None)
+    if trace is None:
+        return True
+    # From 3.13 on `code` leaves its own frame out.
+    return name_of(trace.tb_frame)[0] != "code" and trace.tb_frame.f_code.co_filename != "<console>"
+
+
 def die_of_ctrl_c_all_the_same() -> None:
     """Have Python die of the KeyboardInterrupt of which an import of an item makes it forget."""
     try:

@@ -126,13 +126,11 @@ class Ender:
 
     def main_ends(self) -> None:
         """Note that the main thread's code is over. To be called again does no harm."""
-        is_at_work = False
-        if self.has_work():
+        if has_work := self.has_work():
             threads = [item.subject for item in list(self._runs.items) if item.stop is not None]
             self._taken_out |= take_out_of_the_join(threads)
             atexit.register(self._at_exit)  # the one registered last runs first
-            is_at_work = self.start() and not self.over.is_set()
-        if is_at_work:
+        if has_work and self.start() and not self.over.is_set():
             self._executors.hold(self.main.hooks_over.set, pools=can_start_threads())
         else:
             self.main.hooks_over.set()
@@ -171,8 +169,7 @@ class Ender:
                 self.run(before=0)
             self._wait_for_others()
             self._story.end(self.run())
-            if self.signum is None:  # an item may have started a thread, which Python would join
-                self._wait_for_others()
+            self._wait_for_others()  # an item may have started a thread, which Python would join
             if self._runs.have_more():  # registered while that was said
                 self.run()
         except BaseException as error:  # whatever it is, the process must end
@@ -269,8 +266,7 @@ class Ender:
                 self._end_now("the main thread does not leave what it waits for", TO_LEAVE)
         # Exit functions may wait for ever for what a thread holds that was left behind.
         must_end = self.signum is not None or self._runs.left
-        limit = self.limits.limit()
-        left = EXIT_FUNCTIONS if limit is None else min(EXIT_FUNCTIONS, limit - clock())
+        left = min(EXIT_FUNCTIONS, (self.limits.limit() or NEVER) - clock())
         if must_end and not self.main.finished.wait(left):
             self._end_now("exit functions have not returned", left)
 
@@ -292,7 +288,10 @@ class Ender:
             release()
         while (left := limits.closing(begun, dying=dying, ending=ending)) > 0:
             if closed.wait(min(left, LOOK)):
-                break
+                return
+        ids = workers()
+        late = [one for one in joined_at_exit() if id(one) in ids]
+        self._story.cut_off(late, begun, "the process ends without")
 
     def _is_to_leave(self) -> bool:
         """Return whether the main thread is to wait for nothing more, if it still does."""

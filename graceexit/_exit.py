@@ -27,7 +27,6 @@ thread may wait until the main thread is no longer alive.
 
 import atexit
 import os
-import sys
 import threading
 from signal import SIGINT
 from time import sleep
@@ -38,6 +37,7 @@ from graceexit._cpython import (
     die_of_ctrl_c_all_the_same,
     hide,
     in_child,
+    is_ended_by_ctrl_c,
     is_in_join,
     is_interrupted,
     is_joining,
@@ -181,7 +181,7 @@ class Exit:
         ender = self.ender
         if not ender.main.ended.is_set():
             self._pressed = self.limits.clock()  # by Ctrl-C, perhaps
-            if getattr(sys, "last_type", None) is KeyboardInterrupt:
+            if is_ended_by_ctrl_c():
                 self.notice(int(SIGINT))
         if self._exiting.signum is not None or in_child():
             self.limits.ask()
@@ -245,7 +245,7 @@ class Exit:
                 ender.main.finished.set()
                 ender.die(ender.signum)
         self._handlers.uninstall()
-        if getattr(sys, "last_type", None) is KeyboardInterrupt:
+        if is_ended_by_ctrl_c():
             die_of_ctrl_c_all_the_same()
 
     def _complete(self) -> None:

@@ -180,6 +180,8 @@ def text_with(make: "Text", error: BaseException | None) -> str:
 
 def is_taken(logger: "Any", pauses: "Iterator[int]") -> bool:
     """Return whether somebody takes what *logger* is given: not a queue without its listener."""
+    if logger.disabled:  # by logging.config, which does so unless it is told otherwise
+        return False
     queues: list[Any] = []
     while logger is not None:
         for handler in logger.handlers:

@@ -263,6 +263,25 @@ def traceback_of(error: BaseException) -> str:
         return object.__repr__(error)
 
 
+def forget_frames(error: BaseException | None) -> None:
+    """
+    Drop the locals of the frames that *error* has ended, as they go once nobody keeps the error.
+
+    Among them are files, which are written and closed by that.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        trace = error.__traceback__
+        while trace is not None:
+            try:
+                trace.tb_frame.clear()
+            except RuntimeError:  # it goes on
+                pass
+            trace = trace.tb_next
+        error = error.__context__
+
+
 def calls_to(frame: "FrameType | None") -> "list[Call]":
     """Return the calls that have led to *frame*, the innermost last."""
     calls: list[Call] = []

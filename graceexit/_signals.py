@@ -165,6 +165,7 @@ class Handlers:
         """Have *leave* called when another thread wants the main thread to leave something."""
         if SIGURG is not None:
             self.put(SIGURG, leave)
+            unblock(SIGURG)  # for a program that takes its signals by `sigwait`
 
     def give_back(self, before: int) -> None:
         """Put back what `take_over` has taken."""

@@ -17,6 +17,7 @@ from graceexit._report import (
     call_of,
     calls_to,
     escaped,
+    forget_frames,
     signal_name,
     stack_of,
     subject_of,
@@ -66,8 +67,9 @@ class Story:
         self._limits = limits
         self._account = account
         self._begun = 0.0
+        self._outcomes: list[Outcome] = []
         self._cut: list[threading.Thread] = []  # who has been named already
-        self._unnamed: list[tuple[list[threading.Thread], str, float]] = []
+        self._unnamed: list[tuple[list[threading.Thread], str, float, str]] = []
         self._has_complained = False  # that no report can be written
 
     def note(self, what: str) -> None:
@@ -88,6 +90,7 @@ class Story:
             self._name(*self._unnamed.pop(0))
         report = Report(outcomes, self._exiting.signum, self._limits.clock() - self._begun)
         self.say(INFO, f"exit complete: {report.summary}")
+        self._outcomes = outcomes
         if self._account is not None:
             self._account.outcomes = outcomes
             self.write()
@@ -105,7 +108,9 @@ class Story:
 
         self.say(WARNING, text)
 
-    def cut_off(self, threads: list[threading.Thread], since: float) -> None:
+    def cut_off(
+        self, threads: list[threading.Thread], since: float, what: str = "items run beside"
+    ) -> None:
         """Say who goes on though its time is over; each is named once."""
         threads = [one for one in threads if one not in self._cut]
         if not threads:
@@ -113,13 +118,13 @@ class Story:
         self._cut += threads
         waited = self._limits.clock() - since
         if holds_the_world():
-            self._unnamed.append((threads, self._limits.name, waited))
+            self._unnamed.append((threads, self._limits.name, waited, what))
         else:
-            self._name(threads, self._limits.name, waited)
+            self._name(threads, self._limits.name, waited, what)
 
-    def _name(self, threads: list[threading.Thread], name: str, waited: float) -> None:
+    def _name(self, threads: list[threading.Thread], name: str, waited: float, what: str) -> None:
         """Say who was cut off, and where they are."""
-        what = f"{name} is over (waited {waited:.1f} s), and items run beside"
+        what = f"{name} is over (waited {waited:.1f} s), and {what}"
         limit = name.partition("=")[0].rpartition(" ")[2]
         self.waiting(threads, what, REMEDY + LONGER.format(limit))
         if self._account is not None:
@@ -166,8 +171,12 @@ class Story:
             self.say(WARNING, f"the report cannot be written to {account.path}: {why_not}")
 
     def flush(self) -> None:
-        """Have all of it said."""
+        """Have all of it said, and keep nothing alive of what has failed."""
+        while self._unnamed:
+            self._name(*self._unnamed.pop(0))
         self._log.flush(self._flushing())
+        for _, _, _, _, error, *_ in self._outcomes:
+            forget_frames(error)
 
     def last_words(self, text: str = "") -> None:
         """Have all of it said, and *text*, and flush the standard streams."""

@@ -23,6 +23,7 @@ from time import monotonic, sleep
 
 from graceexit._cpython import is_closing, is_under_way, main_task, stack
 from graceexit._items import NEVER
+from graceexit._report import forget_frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,8 +128,10 @@ class Unwinding:
         self._ring()
 
     def end(self) -> None:
-        """Put back what was replaced; the main thread has left."""
+        """Put back what was replaced; the main thread has left, and its locals go."""
         self._at = 0.0
+        forget_frames(self._error)
+        self._error = None
         if self._hook is not None and sys.unraisablehook == self._unraisable:
             sys.unraisablehook = self._hook
             self._hook = None

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 
 import pytest
 from harness import needs_threads_at_the_end
@@ -238,6 +240,22 @@ def termination_log(tmp_path, monkeypatch):
     path = tmp_path / "termination-log"
     monkeypatch.setattr(_account, "TERMINATION_LOG", str(path))
     return path
+
+
+def test_a_line_that_is_longer_than_a_pipe_is_written_in_whole(tmp_path):
+    """Whoever reads begins late."""
+    path = tmp_path / "report"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    account = an_account(path, *["overran"] * 200)
+    writer = threading.Thread(target=account.write, args=(15, None))
+    writer.start()
+    time.sleep(0.1)
+    os.set_blocking(reader, True)
+    with os.fdopen(reader, encoding="utf-8") as lines:
+        [line] = lines
+    writer.join()
+    assert len(json.loads(line)["results"]) == 200
 
 
 def test_the_termination_log_has_one_short_line_with_what_went_wrong_first(termination_log):

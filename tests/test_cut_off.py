@@ -112,6 +112,16 @@ def test_a_worker_of_a_pool_by_its_job(cut, limits, named):
 
 
 @needs_an_ender
+@LIMITS
+def test_a_job_that_an_item_has_submitted(cut, limits, named):
+    """The process closes its pools last, and waits no longer than the rest of the program may."""
+    before = "graceexit.on_exit(lambda: ThreadPoolExecutor(1).submit(busy) and None)"
+    lines, status = cut(limits=limits, before=before, ready='print("ready")')
+    assert ([line for line in own(lines) if line != "busy"], status) == (["closed"], -SIGTERM)
+    assert_one_says(lines, ON_SIGTERM, "job.*busy", named)
+
+
+@needs_an_ender
 def test_an_item_that_grace_cuts_short(cut):
     """The line does not say that it was the item's own timeout."""
     lines, status = cut(

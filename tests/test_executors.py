@@ -873,3 +873,30 @@ RAISED_AGAIN = """
 def test_what_an_item_puts_before_the_signal_is_raised_again_arrives(script):
     """A server that a child runs restores the default action and sends itself the signal."""
     assert script(RAISED_AGAIN).finish() == (["10000000", str(-SIGTERM)], 0)
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@forks_work
+def test_an_item_finds_the_file_of_the_program_and_so_does_what_it_spawns(script, method):
+    """Python deletes `__file__` as the program has come to its end."""
+    lines, status = script(
+        f"""
+        import multiprocessing
+        from pathlib import Path
+        import graceexit
+
+        def save():
+            print("saved")
+
+        def spawn():
+            print(Path(__file__).name)
+            process = multiprocessing.get_context("{method}").Process(target=save)
+            process.start()
+            process.join()
+            print("exit code", process.exitcode)
+
+        if __name__ == "__main__":
+            graceexit.on_exit(spawn, timeout=60)
+        """
+    ).finish()
+    assert (lines, status) == (["script.py", "saved", "exit code 0"], 0)

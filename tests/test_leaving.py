@@ -341,3 +341,58 @@ def test_what_items_need_after_ctrl_c_does_not_change_the_status(script):
         line.startswith("callback 'broken' ") and " failed: " in line for line in said(lines)
     )
     assert status == -SIGINT
+
+
+@pytest.mark.parametrize("ends", ["end", "SIGTERM"])
+@pytest.mark.parametrize("who", ["callback", "thread"])
+def test_what_has_failed_keeps_nothing_open(script, tmp_path, who, ends):
+    """What it had written is in its file, as it is without graceexit."""
+    worker = script(
+        """
+        import sys, threading, time
+        import graceexit
+
+        def write():
+            rows = open("rows", "w")
+            rows.write("row")
+            if len(sys.argv) > 1 and sys.argv[1] == "thread":
+                stop.wait()
+            raise ConnectionError("gone")
+
+        stop = threading.Event()
+        if sys.argv[1] == "thread":
+            thread = threading.Thread(target=write)
+            thread.start()
+            graceexit.register(thread, stop=stop)
+        else:
+            graceexit.on_exit(write)
+        print("ready")
+        while sys.argv[2] == "SIGTERM":
+            time.sleep(0.01)
+        """,
+        who,
+        ends,
+    )
+    worker.wait_for("ready")
+    if ends == "SIGTERM":
+        worker.send(SIGTERM)
+    _, status = worker.finish()
+    assert status == (-SIGTERM if ends == "SIGTERM" else 0)
+    assert next(tmp_path.rglob("rows")).read_text(encoding="utf-8") == "row"
+
+
+@needs_threads_at_the_end("the stuck thread keeps the process")
+def test_a_program_that_blocks_all_signals_leaves_its_join_too(script):
+    """As one does that takes them by `sigwait`; exit functions run, and the status is its own."""
+    lines, status = script("""
+        import atexit, signal, sys, threading, time
+        import graceexit
+
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        stuck = threading.Thread(target=lambda: time.sleep(3600))
+        stuck.start()
+        graceexit.register(stuck, stop=threading.Event(), timeout=0.2)
+        atexit.register(lambda: print("exit function"))
+        sys.exit(3)
+    """).finish()
+    assert (own(lines), status) == (["exit function"], 3)

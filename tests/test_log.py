@@ -232,6 +232,21 @@ def test_what_comes_as_its_listener_is_stopped_goes_to_stderr(script):
     assert status == 0
 
 
+@needs_an_ender
+def test_a_logger_that_a_configuration_has_disabled_is_not_the_end_of_a_line(script):
+    """`dictConfig` disables each logger that there was, unless it is told not to."""
+    _, lines = ended(
+        script,
+        """
+    import logging.config
+
+    logging.getLogger("graceexit").setLevel(logging.INFO)
+    logging.config.dictConfig({"version": 1})
+""".strip(),
+    )
+    assert_one_says(lines, ON_SIGTERM, "close_pool")
+
+
 @pytest.mark.parametrize("how", ["end", "SIGINT"])
 def test_the_lines_say_that_there_was_no_sigterm(script, how):
     """The program has ended by itself, or somebody has pressed Ctrl-C."""

@@ -1304,3 +1304,57 @@ def test_a_child_that_another_thread_forks_has_nothing_in_hand(script):
             time.sleep(0.05)
     lines, status = worker.finish()
     assert (own(lines), status) == (["child unwinds", "child closed", f"exit code {-SIGTERM}"], 0)
+
+
+WRITES = """
+    import asyncio, os, time
+    import graceexit
+
+    def write():
+        rows = open("rows", "w")
+        while True:
+            rows.write("row")
+            time.sleep(0.01)
+
+    async def write_in_asyncio():
+        rows = open("rows", "w")
+        while True:
+            rows.write("row")
+            await asyncio.sleep(0.01)
+
+    def write_in_blocks():
+        rows = open("rows", "w")
+        while True:
+            with graceexit.hold():
+                rows.write("row")
+                time.sleep(0.01)
+
+    graceexit.on_exit(lambda: print(os.path.getsize("rows") > 0))
+    print("ready")
+"""
+
+
+@pytest.mark.parametrize(
+    "runs", ["write()", "asyncio.run(write_in_asyncio())", "write_in_blocks()"]
+)
+def test_what_has_unwound_keeps_nothing_open(script, runs):
+    """A file of a function that has ended is closed, though a signal has ended it."""
+    worker = script(WRITES + f"    {runs}")
+    worker.wait_for("ready")
+    time.sleep(0.2)
+    worker.send(SIGTERM)
+    lines, status = worker.finish()
+    assert (steps(lines), status) == (["True"], -SIGTERM)
+
+
+def test_a_statement_at_a_prompt_that_ctrl_c_has_ended_is_not_the_program(script):
+    """As in the shell of a framework; what comes later ends the program."""
+    lines, status = script("""
+        import code
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed", graceexit.exiting.signum))
+        code.InteractiveConsole().push("raise KeyboardInterrupt")
+        print("goes on")
+    """).finish()
+    assert (steps(lines)[-2:], status) == (["goes on", "closed None"], 0)

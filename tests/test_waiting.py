@@ -151,10 +151,12 @@ def test_ctrl_c_while_threads_are_waited_for_is_a_notice_first_and_then_the_end(
 
 
 @needs_an_ender
-def test_a_thread_that_an_item_starts_is_waited_for(script):
-    """Python would join it; without a signal nobody is cut off."""
-    lines, status = script("""
-        import threading, time
+@pytest.mark.parametrize("ends", ["end", "SIGTERM"])
+def test_a_thread_that_an_item_starts_is_waited_for(script, ends):
+    """Python would join it; after a signal it has what is left of `linger`."""
+    worker = script(
+        """
+        import sys, threading, time
         import graceexit
 
         def work():
@@ -166,8 +168,19 @@ def test_a_thread_that_an_item_starts_is_waited_for(script):
         def close():
             threading.Thread(target=work, daemon=False).start()
             print("closed")
-    """).finish()
-    assert (steps(lines), status) == (["closed", "worked", "closed too"], 0)
+
+        print("ready")
+        while sys.argv[1] == "SIGTERM":
+            time.sleep(0.01)
+        """,
+        ends,
+    )
+    worker.wait_for("ready")
+    if ends == "SIGTERM":
+        worker.send(signal.SIGTERM)
+    lines, status = worker.finish()
+    expected = (["closed", "worked", "closed too"], -signal.SIGTERM if ends == "SIGTERM" else 0)
+    assert (steps(lines), status) == expected
 
 
 @needs_an_ender
