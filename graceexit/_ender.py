@@ -290,7 +290,7 @@ class Ender:
             if closed.wait(min(left, LOOK)):
                 return
         ids = workers()
-        late = [one for one in joined_at_exit() if id(one) in ids]
+        late = [one for one in threading.enumerate() if id(one) in ids]
         self._story.cut_off(late, begun, "the process ends without")
 
     def _is_to_leave(self) -> bool:

@@ -152,3 +152,148 @@ def test_a_signal_of_one_s_own_choice_ends_the_program(script):
     running.send(signal.SIGHUP)
     lines, status = running.finish()
     assert (steps(lines), status) == (["closed"], -signal.SIGHUP)
+
+
+@pytest.mark.parametrize(
+    ("sends", "closed"),
+    [("os.kill(os.getpid(), signum)", []), ("signal.raise_signal(signum)", ["closed"])],
+)
+def test_a_handler_that_sends_the_signal_again_ends_the_process_by_os_kill(script, sends, closed):
+    """With the default action set before; that of coverage is such a handler."""
+    running = script(f"""
+        import os, signal, time
+        import graceexit
+
+        def terminated(signum, frame):
+            signal.signal(signum, signal.SIG_DFL)
+            {sends}
+
+        signal.signal(signal.SIGTERM, terminated)
+        graceexit.on_exit(lambda: print("closed"))
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    running.wait_for("ready")
+    running.send(TERM)
+    lines, status = running.finish()
+    assert (steps(lines), status) == (closed, -TERM)
+
+
+@pytest.mark.parametrize(
+    ("handles", "written"),
+    [("graceexit.on_exit(int)", ""), ("signal.signal(15, lambda *_: sys.exit(143))", "row")],
+)
+def test_a_file_that_a_module_keeps_open_is_not_flushed_by_a_death(
+    script, tmp_path, handles, written
+):
+    """The interpreter does it at its own end, to which a handler with `sys.exit` comes."""
+    running = script(f"""
+        import signal, sys, time
+        import graceexit
+
+        {handles}
+        rows = open("rows", "w")
+        rows.write("row")
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    running.wait_for("ready")
+    running.send(TERM)
+    running.finish()
+    assert next(tmp_path.rglob("rows")).read_text(encoding="utf-8") == written
+
+
+@pytest.mark.parametrize(("waits", "done"), [("", []), ("graceexit.on_exit(r.run)", [1, 0])])
+def test_a_registry_of_ones_own_goes_on_unwatched_when_its_run_is_unwound(script, waits, done):
+    """An item of the process that runs it again waits for the rest."""
+    running = script(f"""
+        import time
+        import graceexit
+
+        def slow(n):
+            print("begins", n)
+            time.sleep(0.5)
+            print("done", n)
+
+        r = graceexit.Registry()
+        for n in range(2):
+            r.register(lambda n=n: slow(n))
+        {waits}
+        graceexit.install()
+        r.run()
+    """)
+    running.wait_for("begins 1")
+    running.send(TERM)
+    lines, status = running.finish()
+    assert [line for line in steps(lines) if line.startswith("done")] == [f"done {n}" for n in done]
+    assert status == -TERM
+
+
+@pytest.mark.parametrize(
+    ("runs", "ends"),
+    [
+        ("subprocess.run(child)", []),
+        ("with graceexit.hold(): subprocess.run(child)", ["child ends"]),
+    ],
+)
+def test_subprocess_run_kills_its_child_when_it_is_unwound(script, runs, ends):
+    """As Python does it for any exception; the signal comes to the whole group."""
+    running = script(f"""
+        import subprocess, sys, time
+        import graceexit
+
+        child = [sys.executable, "-c", '''if True:
+            import signal, time
+            def end(*_):
+                time.sleep(0.3)
+                print("child ends", flush=True)
+                raise SystemExit
+            signal.signal(signal.SIGTERM, end)
+            print("ready", flush=True)
+            time.sleep(60)
+        ''']
+        graceexit.on_exit(lambda: print("closed"))
+        {runs}
+    """)
+    running.wait_for("ready")
+    running.send_group(TERM)
+    lines, status = running.finish()
+    assert (steps(lines), status) == ([*ends, "closed"], -TERM)
+
+
+def test_a_callback_sees_nothing_of_the_threads_own_of_the_main_thread(script):
+    """It runs on a thread of its own."""
+    lines, status = script("""
+        import contextvars, threading
+        import graceexit
+
+        var, local = contextvars.ContextVar("var", default="other"), threading.local()
+        var.set("main")
+        local.session = "main"
+        graceexit.on_exit(lambda: print(var.get(), hasattr(local, "session")))
+    """).finish()
+    assert (steps(lines), status) == (["other False"], 0)
+
+
+@pytest.mark.parametrize(("signum", "stacks"), [("SIGTERM", 0), ("SIGUSR1", 1)])
+def test_faulthandler_prints_nothing_for_a_signal_that_is_handled(script, signum, stacks):
+    """Another signal is its own."""
+    running = script(f"""
+        import faulthandler, signal, sys, time
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        faulthandler.register(signal.{signum}, file=sys.stdout, chain={not stacks})
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    running.wait_for("ready")
+    running.send(getattr(signal, signum))
+    if stacks:
+        running.wait_for(re.compile("most recent call first"))
+        running.send(TERM)
+    lines, status = running.finish()
+    assert (sum("most recent call" in line for line in lines), status) == (0, -TERM)
