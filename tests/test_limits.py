@@ -7,7 +7,7 @@ import re
 import signal
 
 import pytest
-from harness import steps
+from harness import needs_threads_at_the_end, steps
 from serving import need
 
 TERM = signal.SIGTERM
@@ -263,6 +263,7 @@ def test_subprocess_run_kills_its_child_when_it_is_unwound(script, runs, ends):
     assert (steps(lines), status) == ([*ends, "closed"], -TERM)
 
 
+@needs_threads_at_the_end("items run on the main thread")
 def test_a_callback_sees_nothing_of_the_threads_own_of_the_main_thread(script):
     """It runs on a thread of its own."""
     lines, status = script("""

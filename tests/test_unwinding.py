@@ -1334,9 +1334,16 @@ WRITES = """
 """
 
 
-@pytest.mark.parametrize(
-    "runs", ["write()", "asyncio.run(write_in_asyncio())", "write_in_blocks()"]
+IN_ASYNCIO = pytest.param(
+    "asyncio.run(write_in_asyncio())",
+    marks=pytest.mark.skipif(
+        VERSION[:2] == (3, 12),
+        reason="Python 3.12 keeps the frames of a cancelled task, as at Ctrl-C",
+    ),
 )
+
+
+@pytest.mark.parametrize("runs", ["write()", IN_ASYNCIO, "write_in_blocks()"])
 def test_what_has_unwound_keeps_nothing_open(script, runs):
     """A file of a function that has ended is closed, though a signal has ended it."""
     worker = script(WRITES + f"    {runs}")

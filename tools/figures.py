@@ -68,7 +68,9 @@ def main() -> None:
     """Put both sentences between the markers."""
     text = Path(sys.argv[1]).read_text("utf-8")
     said = [demo(text), tested(counts(), pythons())]
-    part = "\n\n".join(textwrap.fill(one, 100, break_on_hyphens=False) for one in said) + "\n"
+    whole = [one.replace("`make ", "`make\xa0") for one in said]  # no line ends within a command
+    lines = [textwrap.fill(one, 100, break_on_hyphens=False) for one in whole]
+    part = "\n\n".join(lines).replace("\xa0", " ") + "\n"
     README.write_text(PLACE.sub(lambda _: part, README.read_text("utf-8")), "utf-8")
 
 
