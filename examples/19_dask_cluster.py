@@ -4,8 +4,6 @@ Dask: a program with a cluster of its own ends when the tasks that it has accept
 python 19_dask_cluster.py FOLDER
 
 SIGTERM leaves the loop as Ctrl-C does. Each worker writes what it has when its tasks are done.
-Send it to the program alone: one that the whole group gets, as systemd sends it, ends the workers
-before their tasks are done (`KillMode=mixed`).
 """
 
 import signal
