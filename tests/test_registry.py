@@ -565,17 +565,20 @@ def test_what_ends_at_the_very_instant_at_which_its_time_is_up_is_done(registry)
         begun.set()
         release.wait()
 
-    def clock():
-        if threading.get_ident() != watcher or not begun.is_set():
-            return 0.0
-        release.set()
-        while not run.outcomes:
-            time.sleep(0.001)
-        return 100.0
+    class Running(dict):
+        def pop(self, key, default=None):
+            if threading.get_ident() == watcher:
+                release.set()
+                while not run.outcomes:
+                    time.sleep(0.001)
+            return super().pop(key, default)
 
     registry.register(item, timeout=1)
-    run = a_run(registry, clock=clock)
+    late = lambda: threading.get_ident() == watcher and begun.is_set()  # noqa: E731
+    run = a_run(registry, clock=lambda: 100.0 if late() else 0.0)
+    run._running = Running()
     run.go()
+    release.set()
     assert [how for _, how, *_ in run.outcomes] == ["done"]
 
 
@@ -674,7 +677,7 @@ def test_the_watcher_is_woken_once_and_not_for_each_item(registry, monkeypatch):
 
     monkeypatch.setattr("graceexit._runner.Bell", Counted)
     for _ in range(1000):
-        registry.register(nothing)
+        registry.register(nothing, timeout=0.5)  # sooner than the watcher looks by itself
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1)  # seconds: the watcher does not get to look before they have all run
     try:
