@@ -169,7 +169,7 @@ def in_child() -> bool:
 
 def complete_main_thread() -> None:
     """
-    Give a forked child the lock for which Python up to 3.11 looks in its join.
+    Give a forked child the lock for which Python up to 3.12 looks in its join.
 
     A raw thread that forks is the main thread there; to `threading` it may be a stand-in, which has
     none, for it has called `threading.current_thread`, as each line of logging does.

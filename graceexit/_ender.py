@@ -249,6 +249,7 @@ class Ender:
         self.main.hooks_over.set()  # nobody waits for them any more
         self._close()
         self._story.flush()
+        self._runs.let_go()
         if self.signum is not None and (in_child() or not self.main.ended.is_set()):
             self.die(self.signum)
         atexit.register(self._at_exit)  # not unregistered before, which compares it with all others

@@ -189,6 +189,7 @@ class Exit:
         self.limits.begin()
         self._registry._attend = ender.start
         self._unwinding.end()
+        self._unwinding.let_go()
         if ender.phase == SERVING and ender.has_work():
             ender.phase = WAITING
         self._handlers.take_over(self.interrupt, self.leave)
@@ -219,6 +220,7 @@ class Exit:
             if not late:
                 self.story.end(outcomes)
                 self.story.flush()
+                self._runs.let_go()
             self.ender.phase = WAITING if late else LEAVING
 
     # LEAVING: the join, and the exit function.
@@ -270,6 +272,7 @@ class Exit:
             if in_child():
                 self._executors.release(dying=True)
             self.story.last_words()
+            self._runs.let_go()
         finally:
             self._handlers.give_back(taken)
             self._dying = False

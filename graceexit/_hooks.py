@@ -45,7 +45,8 @@ class Hooks:
         self._fork = fork
         self._after_fork = after_fork
         self._real: Any = None  # what ours has replaced
-        self._file: Any = None  # of the program, of which Python forgets that its items may need it
+        self._program: Any = None  # the module `__main__`, of which Python takes the file away
+        self._file: Any = None  # which its items may need, and what they spawn
         self._has_left = False  # the main thread has left a join that would last for ever
 
     def install(self) -> None:
@@ -59,7 +60,9 @@ class Hooks:
                     after_in_child=self._begin_child,
                 )
             self.stay = True
-        self._file = self._file or vars(sys.modules["__main__"]).get("__file__")
+        if self._file is None:
+            self._program = sys.modules.get("__main__")
+            self._file = getattr(self._program, "__file__", None)
         current = getattr(threading, "_shutdown", None)
         # An exception may have come between the two lines below.
         if current is not None and current != self._shutdown and self._real in (None, current):
@@ -79,8 +82,8 @@ class Hooks:
 
     def _shutdown(self) -> None:
         """Begin the exit, and then join."""
-        if self._file is not None:  # and a child that is spawned needs it
-            vars(sys.modules["__main__"]).setdefault("__file__", self._file)
+        if self._file is not None and not hasattr(self._program, "__file__"):
+            self._program.__file__ = self._file
         go_on = insist(self._begin)
         try:
             if self._has_left:  # from 3.15 on a second call would join again

@@ -23,7 +23,7 @@ def callback_refused(
     subject: "Any", arguments: tuple[object, ...], others: "dict[str, Any]"
 ) -> TypeError:
     """Return the error of a wrong call of `on_exit`."""
-    if "stop" in others or is_thread(subject):
+    if "stop" in others or (is_thread(subject) and not callable(subject)):
         return TypeError("on_exit is for callbacks: write register(thread, stop=...)")
     if others:
         return TypeError(f"on_exit() got an unexpected keyword argument {next(iter(others))!r}")

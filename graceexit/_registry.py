@@ -247,6 +247,7 @@ class Registry:
         runs = self._runs()
         outcomes = runs.advance()
         runs.log.flush(1.0)
+        runs.let_go()
         return Report(outcomes, None, monotonic() - begun)
 
     def _begin_anew(self) -> None:

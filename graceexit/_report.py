@@ -265,9 +265,10 @@ def traceback_of(error: BaseException) -> str:
 
 def forget_frames(error: BaseException | None) -> None:
     """
-    Drop the locals of the frames that *error* has ended, as they go once nobody keeps the error.
+    Drop the locals of the frames that *error* has ended, as they go where nobody keeps an error.
 
-    Among them are files, which are written and closed by that.
+    Among them may be files, which are written and closed by that. So it is not for a forked child,
+    whose parent writes what is in them.
     """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

@@ -11,6 +11,7 @@ import threading
 
 from graceexit._items import NEVER
 from graceexit._log import NO_THREADS, WARNING, Log
+from graceexit._report import forget_frames
 from graceexit._runner import Run
 
 TYPE_CHECKING = False
@@ -26,6 +27,7 @@ class Runs:
         items: Those of the registry.
         now: The one in progress.
         left: What was left behind.
+        failed: What was raised, until `let_go`.
         log: What says lines of them.
         tired: Items were registered without an end: no more of them are run.
     """
@@ -33,6 +35,7 @@ class Runs:
     def __init__(self, items: "dict[Item, bool]", late: "dict[Item, int]") -> None:
         self.now: Run | None = None
         self.left: list[Item] = []
+        self.failed: list[BaseException] = []
         self.tired = False
         self.items = items
         self.log = Log()
@@ -82,9 +85,16 @@ class Runs:
         run = self.now
         return [*self.items, *(run.in_progress() if run is not None else ()), *self.left]
 
+    def let_go(self) -> None:
+        """Keep nothing alive of what has failed: its files are written and closed by that."""
+        while self.failed:
+            forget_frames(self.failed.pop())
+
     def _note(self, outcome: "Outcome", grace: float | None) -> None:
         """Log how an item ended, and remember a thread that was left behind."""
-        item, how, *_ = outcome
+        item, how, _, _, error, *_ = outcome
+        if error is not None:
+            self.failed.append(error)
         if how == "overran":
             self.left.append(item)
             # multiprocessing would wait for a process of its own.

@@ -17,7 +17,6 @@ from graceexit._report import (
     call_of,
     calls_to,
     escaped,
-    forget_frames,
     signal_name,
     stack_of,
     subject_of,
@@ -67,7 +66,6 @@ class Story:
         self._limits = limits
         self._account = account
         self._begun = 0.0
-        self._outcomes: list[Outcome] = []
         self._cut: list[threading.Thread] = []  # who has been named already
         self._unnamed: list[tuple[list[threading.Thread], str, float, str]] = []
         self._has_complained = False  # that no report can be written
@@ -90,7 +88,6 @@ class Story:
             self._name(*self._unnamed.pop(0))
         report = Report(outcomes, self._exiting.signum, self._limits.clock() - self._begun)
         self.say(INFO, f"exit complete: {report.summary}")
-        self._outcomes = outcomes
         if self._account is not None:
             self._account.outcomes = outcomes
             self.write()
@@ -171,12 +168,10 @@ class Story:
             self.say(WARNING, f"the report cannot be written to {account.path}: {why_not}")
 
     def flush(self) -> None:
-        """Have all of it said, and keep nothing alive of what has failed."""
+        """Have all of it said."""
         while self._unnamed:
             self._name(*self._unnamed.pop(0))
         self._log.flush(self._flushing())
-        for _, _, _, _, error, *_ in self._outcomes:
-            forget_frames(error)
 
     def last_words(self, text: str = "") -> None:
         """Have all of it said, and *text*, and flush the standard streams."""

@@ -128,13 +128,16 @@ class Unwinding:
         self._ring()
 
     def end(self) -> None:
-        """Put back what was replaced; the main thread has left, and its locals go."""
+        """Put back what was replaced."""
         self._at = 0.0
-        forget_frames(self._error)
-        self._error = None
         if self._hook is not None and sys.unraisablehook == self._unraisable:
             sys.unraisablehook = self._hook
             self._hook = None
+
+    def let_go(self) -> None:
+        """Keep nothing alive of what the main thread has left."""
+        forget_frames(self._error)
+        self._error = None
 
     def _wait_for(self, task: "Any", interrupt: "Any", *, is_cancelled: bool) -> None:
         """Have the main task of asyncio end, and then leave its loop."""

@@ -448,3 +448,32 @@ if __name__ == "__main__":
 def test_the_worker_of_an_executor_that_stands_still_is_not_waited_for(script):
     """It has nothing to finish in `linger`, and is nobody who is cut off."""
     assert script(BUSY, env=FORKS).finish() == (["closed", "broken"], 0)
+
+
+def test_a_fork_in_what_unwinds_writes_nothing_of_its_parent(script):
+    """The file of a function that has ended belongs to the parent, with what is in its buffer."""
+    worker = script(
+        """
+        import multiprocessing, time
+        import graceexit
+
+        def write():
+            rows = open("rows", "w")
+            rows.write("row")
+            print("ready")
+            while True:
+                time.sleep(0.01)
+
+        graceexit.on_exit(lambda: print(open("rows").read()))
+        try:
+            write()
+        finally:
+            child = multiprocessing.get_context("fork").Process(target=print, args=("child",))
+            child.start()
+            child.join()
+        """,
+        env={"PYTHONWARNINGS": "ignore:This process:DeprecationWarning"},
+    )
+    worker.wait_for("ready")
+    worker.send(signal.SIGTERM)
+    assert worker.finish() == (["child", "row"], -signal.SIGTERM)

@@ -343,19 +343,19 @@ def test_what_items_need_after_ctrl_c_does_not_change_the_status(script):
     assert status == -SIGINT
 
 
-@pytest.mark.parametrize("ends", ["end", "SIGTERM"])
+@pytest.mark.parametrize("ends", ["end", "SIGTERM", "shutdown", "raise_signal"])
 @pytest.mark.parametrize("who", ["callback", "thread"])
 def test_what_has_failed_keeps_nothing_open(script, tmp_path, who, ends):
     """What it had written is in its file, as it is without graceexit."""
     worker = script(
         """
-        import sys, threading, time
+        import os, signal, sys, threading, time
         import graceexit
 
         def write():
             rows = open("rows", "w")
             rows.write("row")
-            if len(sys.argv) > 1 and sys.argv[1] == "thread":
+            if sys.argv[1] == "thread":
                 stop.wait()
             raise ConnectionError("gone")
 
@@ -369,6 +369,12 @@ def test_what_has_failed_keeps_nothing_open(script, tmp_path, who, ends):
         print("ready")
         while sys.argv[2] == "SIGTERM":
             time.sleep(0.01)
+        if sys.argv[2] == "shutdown":
+            report = graceexit.shutdown()
+            os._exit(len(report.results) - 1)
+        if sys.argv[2] == "raise_signal":
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
         """,
         who,
         ends,
@@ -377,7 +383,7 @@ def test_what_has_failed_keeps_nothing_open(script, tmp_path, who, ends):
     if ends == "SIGTERM":
         worker.send(SIGTERM)
     _, status = worker.finish()
-    assert status == (-SIGTERM if ends == "SIGTERM" else 0)
+    assert status == (-SIGTERM if ends in {"SIGTERM", "raise_signal"} else 0)
     assert next(tmp_path.rglob("rows")).read_text(encoding="utf-8") == "row"
 
 
