@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import sys
+import termios
 import threading
 import time
 
@@ -250,7 +252,10 @@ def test_a_line_that_is_longer_than_a_pipe_is_written_in_whole(tmp_path):
     account = an_account(path, *["overran"] * 200)
     writer = threading.Thread(target=account.write, args=(15, None))
     writer.start()
-    time.sleep(0.1)
+    there = bytes(4)
+    while int.from_bytes(there, sys.byteorder) < 1 << 14:  # what a pipe takes at once, or more
+        there = fcntl.ioctl(reader, termios.FIONREAD, bytes(4))
+        time.sleep(0.001)
     os.set_blocking(reader, True)
     with os.fdopen(reader, encoding="utf-8") as lines:
         [line] = lines

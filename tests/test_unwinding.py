@@ -1310,27 +1310,29 @@ WRITES = """
     import asyncio, os, time
     import graceexit
 
-    def write():
+    def opened():
         rows = open("rows", "w")
+        rows.write("row")
+        print("ready")
+        return rows
+
+    def write():
+        rows = opened()
         while True:
-            rows.write("row")
             time.sleep(0.01)
 
     async def write_in_asyncio():
-        rows = open("rows", "w")
+        rows = opened()
         while True:
-            rows.write("row")
             await asyncio.sleep(0.01)
 
     def write_in_blocks():
-        rows = open("rows", "w")
+        rows = opened()
         while True:
             with graceexit.hold():
-                rows.write("row")
                 time.sleep(0.01)
 
     graceexit.on_exit(lambda: print(os.path.getsize("rows") > 0))
-    print("ready")
 """
 
 
@@ -1348,7 +1350,6 @@ def test_what_has_unwound_keeps_nothing_open(script, runs):
     """A file of a function that has ended is closed, though a signal has ended it."""
     worker = script(WRITES + f"    {runs}")
     worker.wait_for("ready")
-    time.sleep(0.2)
     worker.send(SIGTERM)
     lines, status = worker.finish()
     assert (steps(lines), status) == (["True"], -SIGTERM)
