@@ -56,7 +56,7 @@ field: $(VENV)/$(STAMP) ## run a form of each kind of program that real users ha
 	$(VENV)/bin/pytest -n $(WORKERS) -m "field$(if $(KIND),(kind='$(KIND)'))" $(ARGS)
 
 .PHONY: test-servers
-test-servers: $(SERVERS)/$(STAMP) $(addprefix $(SERVERS)-,$(addsuffix /$(STAMP),granian-1.3 arq apscheduler-4 \
+test-servers: $(SERVERS)/$(STAMP) $(addprefix $(SERVERS)-,$(addsuffix /$(STAMP),granian-1.3 arq apscheduler-4 streamlit \
 		$(if $(HEAVY),heavy))) debian ## run every server in every way; ARGS="-k gunicorn", HEAVY=1: Ray, torch, Spark too
 	$(SERVERS)/bin/pytest tests/servers -n 8 --every-server --results build/servers.json $(ARGS)
 
@@ -230,6 +230,10 @@ $(SERVERS)-arq/$(STAMP): pyproject.toml
 
 $(SERVERS)-apscheduler-4/$(STAMP): pyproject.toml
 	$(call venv,'apscheduler==4.0.0a6' --editable .)
+
+# It brings watchdog, by which Flask's reloader would look at every folder of the checkout.
+$(SERVERS)-streamlit/$(STAMP): pyproject.toml
+	$(call venv,'streamlit==1.67.0' --editable .)
 
 $(SERVERS)-heavy/$(STAMP): pyproject.toml
 	$(call venv,--group heavy --editable .)

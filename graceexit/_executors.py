@@ -184,7 +184,7 @@ class Jobs:
                     self._unmarked.append(queue)
         left = [one for one in self._workers if one not in self._passed and is_running(one)]
         if any(not future.done() for future in self._futures):
-            left += [one for one in (manager() for manager in managers()) if one is not None]
+            left += managers()
         return left
 
     def _begin(self) -> None:
@@ -195,6 +195,10 @@ class Jobs:
             self._module._WorkItem = self._later
             queues = list(self._module._threads_queues.data.items())
             known = [(one(), queue) for one, queue in queues]
+            # One that is being started is not in there yet, but may have a job in hand.
+            for one in threading.enumerate():
+                if getattr(one, "_target", None) is self._module._worker:
+                    known += [(one, given) for given in getattr(one, "_args", ())]
             self._workers = {
                 worker: queue
                 for worker, queue in known
@@ -202,7 +206,7 @@ class Jobs:
             }
             self._unmarked = list(self._workers.values())
         for manager in managers():
-            pending = getattr(manager(), "pending_work_items", {})
+            pending = getattr(manager, "pending_work_items", {})
             self._futures += [job.future for job in list(pending.values())]
         for future in self._futures:
             future.add_done_callback(lambda _: self._ring())
@@ -277,9 +281,9 @@ def closes_pools(hook: "Any") -> bool:
 
 
 def managers() -> "list[Any]":
-    """Return references to the threads that manage the pools of processes."""
-    known = getattr(sys.modules.get(MODULES[1]), "_threads_wakeups", None)  # while it is imported
-    return list(known.data) if known is not None else []
+    """Return the threads that manage the pools of processes."""
+    kind = getattr(sys.modules.get(MODULES[1]), "_ExecutorManagerThread", None)
+    return [one for one in threading.enumerate() if kind is not None and isinstance(one, kind)]
 
 
 def workers() -> set[int]:

@@ -45,8 +45,8 @@ class Hooks:
         self._fork = fork
         self._after_fork = after_fork
         self._real: Any = None  # what ours has replaced
-        self._program: Any = None  # the module `__main__`, of which Python takes the file away
-        self._file: Any = None  # which its items may need, and what they spawn
+        self._file: Any = None  # of the program, which its items may need, and what they spawn
+        self._of = 0  # the id of its module, which is not to be kept: Python ends that first
         self._has_left = False  # the main thread has left a join that would last for ever
 
     def install(self) -> None:
@@ -61,8 +61,8 @@ class Hooks:
                 )
             self.stay = True
         if self._file is None:
-            self._program = sys.modules.get("__main__")
-            self._file = getattr(self._program, "__file__", None)
+            program = sys.modules.get("__main__")
+            self._file, self._of = getattr(program, "__file__", None), id(program)
         current = getattr(threading, "_shutdown", None)
         # An exception may have come between the two lines below.
         if current is not None and current != self._shutdown and self._real in (None, current):
@@ -80,11 +80,16 @@ class Hooks:
         complete_main_thread()
         self._after_fork()
 
+    def _begin_exit(self) -> "Callable[[], None] | None":
+        """Begin the exit; a handler that raises may have it begin again."""
+        program: Any = sys.modules.get("__main__")
+        if self._file is not None and id(program) == self._of and not hasattr(program, "__file__"):
+            program.__file__ = self._file  # Python has taken it away
+        return self._begin()
+
     def _shutdown(self) -> None:
         """Begin the exit, and then join."""
-        if self._file is not None and not hasattr(self._program, "__file__"):
-            self._program.__file__ = self._file
-        go_on = insist(self._begin)
+        go_on = insist(self._begin_exit)
         try:
             if self._has_left:  # from 3.15 on a second call would join again
                 raise Leave  # noqa: TRY301

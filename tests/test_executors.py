@@ -900,3 +900,37 @@ def test_an_item_finds_the_file_of_the_program_and_so_does_what_it_spawns(script
         """
     ).finish()
     assert (lines, status) == (["script.py", "saved", "exit code 0"], 0)
+
+
+@pools_work
+@pytest.mark.parametrize("kind", ["Thread", "Process"])
+def test_the_job_of_a_worker_that_is_being_started_is_waited_for(script, kind):
+    """The pool notes a worker, or the manager of its processes, only when that has begun."""
+    table = {"Thread": "thread._threads_queues", "Process": "process._threads_wakeups"}[kind]
+    lines, status = script(
+        f"""
+        import concurrent.futures.process, concurrent.futures.thread
+        import threading, time, weakref
+        from concurrent import futures
+        import graceexit
+
+        class Late(weakref.WeakKeyDictionary):
+            def __setitem__(self, worker, queue):
+                time.sleep(1)
+                super().__setitem__(worker, queue)
+
+        def job():
+            print("job begins")
+            time.sleep(2)
+            print("job ends")
+
+        if __name__ == "__main__":
+            futures.{table} = Late()
+            pool = futures.{kind}PoolExecutor(1)
+            threading.Thread(target=pool.submit, args=[job], daemon=True).start()
+            graceexit.on_exit(lambda: print("closed"), timeout=60)
+            time.sleep(0.5)
+        """,
+        env=FORKS,
+    ).finish()
+    assert (lines, status) == (["job begins", "job ends", "closed"], 0)

@@ -24,6 +24,7 @@ ROWS = [
         " --server.headless true --browser.gatherUsageStats false --server.fileWatcherType none",
         "URL:",
         ("streamlit",),
+        venv="streamlit",
         workers=0,
         columns=ALONE,
         env={"SERVICE": "PORT"},
