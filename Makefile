@@ -233,7 +233,7 @@ $(SERVERS)-apscheduler-4/$(STAMP): pyproject.toml
 
 # It brings watchdog, by which Flask's reloader would look at every folder of the checkout.
 $(SERVERS)-streamlit/$(STAMP): pyproject.toml
-	$(call venv,'streamlit==1.67.0' --editable .)
+	$(call venv,'streamlit==1.67.0' 'tornado==6.6.1' --editable .)
 
 $(SERVERS)-heavy/$(STAMP): pyproject.toml
 	$(call venv,--group heavy --editable .)
