@@ -291,8 +291,8 @@ class Ender:
             if closed.wait(min(left, LOOK)):
                 return
         ids = workers()
-        late = [one for one in threading.enumerate() if id(one) in ids]
-        self._story.cut_off(late, begun, "the process ends without")
+        unclosed = [one for one in threading.enumerate() if id(one) in ids]
+        self._story.cut_off(unclosed, begun, "the process ends without")
 
     def _is_to_leave(self) -> bool:
         """Return whether the main thread is to wait for nothing more, if it still does."""

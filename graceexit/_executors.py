@@ -58,7 +58,7 @@ class Executors:
 
     def __init__(self) -> None:
         self._held: list[Held] = []
-        self._late: list[Callable[[], object]] = []  # hooks that were registered meanwhile
+        self._meanwhile: list[Callable[[], object]] = []  # hooks that come too late for Python
         self._real: Any = None  # what our `_register_atexit` has replaced
         self._over: Callable[[], object] | None = None  # the hook that says that all have run
         self._exit_function: Any = None  # what ours has replaced, in multiprocessing
@@ -108,7 +108,7 @@ class Executors:
 
     def release(self, *, dying: bool = False) -> None:
         """Call what was held; in a child that is *dying*, what multiprocessing has to do there."""
-        for close in [*self._late[::-1], *self._give_back()[::-1]]:
+        for close in [*self._meanwhile[::-1], *self._give_back()[::-1]]:
             try:
                 close()
             except BaseException:  # noqa: S110
@@ -130,7 +130,7 @@ class Executors:
     def _give_back(self) -> "list[Callable[[], object]]":
         """Put the hooks back into their places; return those that nobody holds any more."""
         hooks: list[Any] = getattr(threading, "_threading_atexits", [])
-        held, self._held, self._late = self._held, [], []
+        held, self._held, self._meanwhile = self._held, [], []
         free = []
         for one in held:
             one.holders -= 1
@@ -155,7 +155,7 @@ class Executors:
             # An item may import a pool before Python has come to the hooks.
             self._hold_pools(getattr(threading, "_threading_atexits", []))
         except RuntimeError:
-            self._late.append(partial(func, *arg, **kwargs))
+            self._meanwhile.append(partial(func, *arg, **kwargs))
 
 
 class Jobs:

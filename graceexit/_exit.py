@@ -89,9 +89,9 @@ class Exit:
         self._handlers = handlers
         self._executors = executors
         self._pressed = 0.0  # when the last Ctrl-C came that counted
-        self._is_told = False  # a person has pressed Ctrl-C while others were waited for
+        self._has_answered = False  # a person who has pressed Ctrl-C while others were waited for
         self._dying = False  # the process is about to send itself a signal that kills it
-        self._exit_functions = False  # they have begun
+        self._has_begun_exit_functions = False
 
     # SERVING: the handlers. They run on the main thread, between any two instructions of it.
 
@@ -118,7 +118,7 @@ class Exit:
         # A hook that raises would skip the others. Python handles there what came between the
         # program's end and the first line of its own.
         if not (ender.main.ended.is_set() or is_shutting_down(frame)):
-            if first and not (holding is not None and holding.takes(signum, self.leave_by)):
+            if first and not (holding is not None and holding.takes(signum, self.unwind_by)):
                 self._unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
         elif not has_ender and is_in_join(frame):  # nobody else makes this thread leave it
             hide(Leave)
@@ -129,7 +129,9 @@ class Exit:
         """Let another thread make the main thread unwind once more."""
         self._handlers.put_for_leaving(self.leave)
 
-    def leave_by(self, signum: int, frame: "FrameType | None", error: BaseException | None) -> None:
+    def unwind_by(
+        self, signum: int, frame: "FrameType | None", error: BaseException | None
+    ) -> None:
         """Unwind the main thread now, which had something in hand when *signum* came."""
         # What is raised now takes its place; that a generator is closed is no failure.
         if isinstance(error, Exception) and not is_under_way():
@@ -142,7 +144,7 @@ class Exit:
 
     def press(self, signum: int, holding: "Hold | None") -> bool:
         """Note Ctrl-C; return whether it is held, or Python's own handler is to be called."""
-        if held := holding is not None and holding.takes(signum, self.leave_by):
+        if held := holding is not None and holding.takes(signum, self.unwind_by):
             self._pressed = self.limits.clock()
             self.limits.ask()
             self.notice(signum)
@@ -215,13 +217,13 @@ class Exit:
         if self._registry:
             self.story.begin(len(self._registry))
             # From 3.13 on the registered threads must end before the join.
-            late = before_the_join and hasattr(threading, "_shutdown_locks")
-            outcomes = self.ender.run(before=0 if late else NEVER)
-            if not late:
+            negative_only = before_the_join and hasattr(threading, "_shutdown_locks")
+            outcomes = self.ender.run(before=0 if negative_only else NEVER)
+            if not negative_only:
                 self.story.end(outcomes)
                 self.story.flush()
                 self._runs.let_go()
-            self.ender.phase = WAITING if late else LEAVING
+            self.ender.phase = WAITING if negative_only else LEAVING
 
     # LEAVING: the join, and the exit function.
 
@@ -234,9 +236,9 @@ class Exit:
 
     def at_exit(self) -> None:
         """Wait for the ender, run what is left, and die of the signal if it was ours."""
-        if self._exit_functions:  # this function is one of those that run now
+        if self._has_begun_exit_functions:  # this function is one of those that run now
             return
-        self._exit_functions = True
+        self._has_begun_exit_functions = True
         ender = self.ender
         ender.main.joined.set()
         insist(self._complete)
@@ -285,8 +287,8 @@ class Exit:
         now, phase = self.limits.clock(), self.ender.phase
         if phase == SERVING and callable(layer.previous):  # there is nothing to be run
             layer.previous(signum, frame)
-        elif phase == WAITING and not self._is_told and self._exiting.signum != SIGINT:
-            self._is_told = True
+        elif phase == WAITING and not self._has_answered and self._exiting.signum != SIGINT:
+            self._has_answered = True
             self.ender.answer_at = now + LOOKS
             self._pressed = now
             self.notice(signum)
@@ -299,7 +301,7 @@ class Exit:
                 ]
             else:
                 names = running(self._runs.now, frame)
-            again = " again" if self._is_told or self._exiting.signum == SIGINT else ""
+            again = " again" if self._has_answered or self._exiting.signum == SIGINT else ""
             said = f"Ctrl-C{again}: ended at once; still running: {', '.join(names) or 'nothing'}"
             self.story.last_words(f"graceexit[{os.getpid()}]: {said}\n")
             _signals.die(signum)

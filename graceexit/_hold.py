@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     # Unwinds by a signal; it is given the frame of the block, and what that has raised.
-    Leave: TypeAlias = Callable[[int, FrameType, BaseException | None], None]
+    Unwind: TypeAlias = Callable[[int, FrameType, BaseException | None], None]
 
 
 class Hold:
@@ -30,7 +30,7 @@ class Hold:
     """
 
     __module__ = "graceexit"
-    __slots__ = ("_depth", "_leave", "_pressed", "_signum", "is_ready")
+    __slots__ = ("_depth", "_pressed", "_signum", "_unwind", "is_ready")
 
     def __init__(self) -> None:
         self.reset()
@@ -39,12 +39,12 @@ class Hold:
         """Begin anew: in a forked child, which may never come to the block's end, or in a test."""
         self._depth = 0  # how many blocks the main thread is in
         self._signum: int | None = None  # the signal that is to unwind it
-        self._leave: Leave | None = None  # what unwinds it
+        self._unwind: Unwind | None = None  # what unwinds it
         self._pressed = 0.0  # when Ctrl-C was noted
         self.is_ready: bool = False
 
-    def takes(self, signum: int, leave: "Leave") -> bool:
-        """Return whether the main thread is to unwind only when its block has ended, by *leave*."""
+    def takes(self, signum: int, unwind: "Unwind") -> bool:
+        """Return whether the main thread is to unwind when its block has ended, by *unwind*."""
         if not self._depth:
             return False
         now = monotonic()
@@ -53,7 +53,7 @@ class Hold:
             return False
         if signum == SIGINT:
             self._pressed = self._pressed or now
-        self._leave = leave
+        self._unwind = unwind
         self._signum = self._signum or signum
         return True
 
@@ -67,6 +67,6 @@ class Hold:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if is_main_thread() and self._depth:
             self._depth -= 1
-            if not self._depth and self._signum is not None and self._leave is not None:
+            if not self._depth and self._signum is not None and self._unwind is not None:
                 signum, self._signum, self._pressed = self._signum, None, 0.0
-                self._leave(signum, sys._getframe(1), error)
+                self._unwind(signum, sys._getframe(1), error)

@@ -81,15 +81,15 @@ class Unwinding:
 
             interrupt(SIGINT, frame)
         else:
-            self.leave()
+            self.unwind()
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt, which has been put off, unless the thread is on its way out."""
         self._exception = KeyboardInterrupt, ()
         if not is_under_way():
-            self.leave()
+            self.unwind()
 
-    def leave(self) -> None:
+    def unwind(self) -> None:
         """Raise SystemExit, or KeyboardInterrupt."""
         if self._hook is None:
             self._hook = sys.unraisablehook
@@ -119,7 +119,7 @@ class Unwinding:
                 self._put_off(LOOK_AGAIN)
                 return
             self._at = 0.0
-            self.leave()
+            self.unwind()
 
     def _put_off(self, seconds: float) -> None:
         """Have it raised so much later, in the handler of a signal that another thread sends."""
@@ -151,7 +151,7 @@ class Unwinding:
             if error is not None and not isinstance(error, asyncio.CancelledError):
                 # Nobody else will say so. That of a `gather` which was cancelled is no failure.
                 self._say(error)
-            self.leave()
+            self.unwind()
 
         def turned() -> None:
             self._at = 0.0

@@ -298,3 +298,39 @@ def test_faulthandler_prints_nothing_for_a_signal_that_is_handled(script, signum
         running.send(TERM)
     lines, status = running.finish()
     assert (sum("most recent call" in line for line in lines), status) == (0, -TERM)
+
+
+NESTED = {
+    "loop.run_until_complete": ("loop.run_until_complete(main())", []),
+    "asyncio.run": ("asyncio.run(main())", ["unwound"]),
+}
+
+
+@pytest.mark.parametrize(("runs", "unwinds"), NESTED.values(), ids=NESTED)
+def test_nest_asyncio_unwinds_the_main_task_in_asyncio_run_alone(script, runs, unwinds):
+    """Its loop has left the main task behind when the exit comes out of it."""
+    need("nest_asyncio")
+    running = script(f"""
+        import asyncio
+        import graceexit
+        import nest_asyncio
+
+        async def main():
+            try:
+                print("ready")
+                await asyncio.sleep(100)
+            finally:
+                await asyncio.sleep(0)
+                print("unwound")
+
+        graceexit.on_exit(lambda: print("closed"))
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        nest_asyncio.apply(loop)
+        {runs}
+    """)
+    running.wait_for("ready")
+    running.settle()  # within the task it is raised there
+    running.send(TERM)
+    lines, status = running.finish()
+    assert (steps(lines), status) == ([*unwinds, "closed"], -TERM)
