@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[[], object])
 
-MISSING: object = type("MISSING", (), {"__repr__": lambda _: "..."})()
+MISSING: "Any" = type("MISSING", (), {"__repr__": lambda _: "..."})()
 
 
 class Registry:
@@ -168,7 +168,7 @@ class Registry:
 
     def on_exit(
         self,
-        callback: "Any" = MISSING,
+        callback: "Callable[[], object]" = MISSING,
         /,
         *arguments: "Never",
         timeout: float | None = 5.0,
