@@ -202,12 +202,12 @@ class Ender:
                 self._story.waiting(threads, "waiting for")
             due = self._unwinding.due()
             if due <= 0:
-                _signals.interrupt_main(_signals.SIGURG)
+                _signals.interrupt_main()
                 due = LOOKS
             woken = self._bell.wait(min(left, LOOK, due, self.answer_at - now))
             if not woken and self.main.ended.is_set():
                 # A signal that another thread has taken does not wake a thread that joins.
-                _signals.interrupt_main(_signals.SIGURG)
+                _signals.interrupt_main()
         if not self._unwinding.parked:
             self._story.cut_off(threads, self.limits.since or begun)
 
@@ -263,7 +263,7 @@ class Ender:
         clock = self.limits.clock
         give_up = clock() + TO_LEAVE
         while not self.main.joined.wait(LOOKS):
-            if clock() >= give_up or not _signals.interrupt_main(_signals.SIGURG):
+            if clock() >= give_up or not _signals.interrupt_main():
                 self._end_now("the main thread does not leave what it waits for", TO_LEAVE)
         # Exit functions may wait for ever for what a thread holds that was left behind.
         must_end = self.signum is not None or self._runs.left

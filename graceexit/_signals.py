@@ -236,16 +236,16 @@ def is_main_thread() -> bool:
     return _thread.get_ident() == main_thread().ident
 
 
-def interrupt_main(signum: int | None) -> bool:
-    """Send *signum* to the main thread alone; return whether that is possible."""
+def interrupt_main() -> bool:
+    """Send SIGURG to the main thread alone; return whether that is possible."""
     ident = main_thread().ident
-    if signum is None or ident is None or not hasattr(signal, "pthread_kill"):
+    if SIGURG is None or ident is None:
         return False
     try:
         if ident in sys._current_frames():
-            signal.pthread_kill(ident, signum)
+            signal.pthread_kill(ident, SIGURG)
         else:  # gevent's is a greenlet, and what the number of one does in C is anybody's guess
-            os.kill(os.getpid(), signum)
+            os.kill(os.getpid(), SIGURG)
     except ProcessLookupError:  # in a child that a thread has forked at this moment
         return False
     return True
