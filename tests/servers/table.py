@@ -81,7 +81,12 @@ FAMILIES = {
         "[08](../examples/08_dask.py), [19_dask_cluster.py](../examples/19_dask_cluster.py)",
         "nothing",
     ),
-    "Ray": ("Ray", "[18_ray.py](../examples/18_ray.py)", "nothing"),
+    "Ray": ("Ray,", "[18_ray.py](../examples/18_ray.py)", "nothing"),
+    "Ray Serve": (
+        "Ray Serve",
+        "`graceexit.shutdown()` in `__del__`, `serve.delete()` in an item",
+        "`graceful_shutdown_timeout_s`",
+    ),
     "PySpark": ("PySpark", "`graceexit.shutdown()` at a partition's end", "nothing"),
     "torch DataLoader, torchrun": ("torch", "nothing", "nothing"),
     "joblib": ("joblib", "a thread around `Parallel`", "nothing"),

@@ -1,6 +1,6 @@
 """Ray, torch and Spark: `make test-servers HEAVY=1` installs them."""
 
-from servers.row import Row, fault
+from servers.row import Reload, Row, fault
 
 ALONE = ("term", "group")
 RAY = {
@@ -12,6 +12,17 @@ RAY = {
     "venv": "heavy",
     "columns": ALONE,
     "env": {"RAY_USAGE_STATS_ENABLED": "0"},
+}
+SERVE = {
+    **RAY,
+    "needs": ("ray", "fastapi"),
+    "workers": 3,
+    "client": None,
+    # Without it a program that has a handle of a deployment starts another Ray when it ends.
+    "env": {**RAY["env"], "RAY_ENABLE_AUTO_CONNECT": "0"},
+    "write": "`graceexit.shutdown()` in the deployment's `__del__`, an item of order -1 that calls"
+    " `serve.delete()` and then `serve.shutdown()`",
+    "configure": "`graceful_shutdown_timeout_s`, longer than requests and items take together",
 }
 TORCH = {
     "ready": "^imported ",
@@ -53,6 +64,39 @@ ROWS = [
         write="an item of order -1 that waits for `actor.__ray_terminate__.remote()`",
         faults=dict.fromkeys(ALONE, CUT),
         **RAY,
+    ),
+    Row(
+        "Ray Serve",
+        "on_ray_serve.py PORT DIR redeploy",
+        faults=dict.fromkeys(ALONE, CUT),
+        reload=Reload("touch"),
+        **{**SERVE, "columns": ("term", "worker", "group", "reload")},
+    ),
+    Row(
+        "Ray Serve, autoscaling",
+        "on_ray_serve.py PORT DIR 'scale down'",
+        lone=True,
+        reload=Reload("touch", one=True),
+        **{**SERVE, "columns": ("reload",), "workers": 2},
+    ),
+    Row(
+        "Ray Serve, `serve.delete()`",
+        "on_ray_serve.py PORT DIR delete",
+        lone=True,
+        reload=Reload("touch"),
+        **{**SERVE, "columns": ("reload",)},
+    ),
+    Row(
+        "Ray Serve, `serve.shutdown()`",
+        "on_ray_serve.py PORT DIR 'shut down'",
+        reload=Reload("touch", ends=True),
+        **{**SERVE, "columns": ("reload",)},
+    ),
+    Row(
+        "Ray Serve, `serve run`",
+        "-m ray.serve.scripts run on_ray_serve:build port=PORT",
+        faults={"term": CUT},
+        **SERVE,
     ),
     *[
         Row(
