@@ -41,6 +41,12 @@ TO_LEAVE = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
 
 
+def registered() -> dict[int, set[int]]:
+    """Return the ids of what is registered, by ender: two copies of the package have one each."""
+    known: dict[int, set[int]] = threading.__dict__.setdefault("_graceexit", {})
+    return known
+
+
 class Leave(BaseException):
     """Raised in the main thread to make it leave a join that would last for ever."""
 
@@ -145,6 +151,7 @@ class Ender:
     def abandon(self) -> None:
         """End nothing: uninstalled, or a forked child."""
         self._abandoned = True
+        registered().pop(id(self), None)
         self.limits.disarm()
         self.limits.close()
         self._unwinding.end()
@@ -226,7 +233,9 @@ class Ender:
 
     def _threads(self) -> list[threading.Thread]:
         """Return the threads that Python waits for, that are nobody's to stop and in no pool."""
-        ids = {id(item.subject) for item in self._runs.known()} | workers()
+        known = registered()
+        known[id(self)] = {id(item.subject) for item in self._runs.known()}
+        ids = workers().union(*list(known.values()))
         return [thread for thread in joined_at_exit() if id(thread) not in ids]
 
     def others(self) -> list[threading.Thread]:

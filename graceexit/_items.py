@@ -8,12 +8,17 @@ user's own), `poll` and `wait` (`subprocess.Popen`), `join` and `dead` (a greenl
 Whether a thread is over is not asked of `Thread.is_alive` up to Python 3.12: a `join` that an
 exception leaves marks a running thread as stopped there (python/cpython#90882), and it takes a
 lock of `threading`, for which a finalizer that runs inside `Thread.start` would wait for ever.
+
+What tells it to stop may do more than that (`close` of a client, which flushes), so that a thread
+has ended when that has returned as well.
 """
 
+import _thread
+import os
 import sys
 import threading
 from threading import TIMEOUT_MAX, Event, Thread
-from types import BuiltinMethodType, FunctionType, MethodType
+from types import BuiltinMethodType, CoroutineType, FunctionType, MethodType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +80,16 @@ class Item:
     """
 
     __module__ = "graceexit"
-    __slots__ = ("_died", "_name", "each_process", "order", "stop", "subject", "timeout")
+    __slots__ = (
+        "_died",
+        "_name",
+        "_telling",
+        "each_process",
+        "order",
+        "stop",
+        "subject",
+        "timeout",
+    )
 
     def __init__(  # noqa: PLR0917  (by position it takes half the time)
         self,
@@ -149,6 +163,19 @@ class Item:
         """What the thread has died of since it was told to stop."""
         return getattr(self, "_died", None)
 
+    @property
+    def telling(self) -> int | None:
+        """The thread in which `stop` is at work, None if that has returned."""
+        return getattr(self, "_telling", None)
+
+    @property
+    def ident(self) -> int | None:
+        """The thread that is waited for: this one, or once that is over the one telling it."""
+        thread = self.subject
+        if self.telling and isinstance(thread, Thread) and not is_running(thread):
+            return self.telling
+        return getattr(thread, "ident", None)
+
     def is_for(self, subject: object) -> bool:
         """Return whether the subject is equal to *subject*, as two bound methods may be."""
         try:
@@ -162,7 +189,7 @@ class Item:
         if isinstance(thread, Thread):
             return is_running(thread)
         if hasattr(thread, "is_alive"):
-            return bool(thread.is_alive())
+            return bool(thread.is_alive()) and not is_lost(thread)
         return thread.poll() is None if hasattr(thread, "poll") else not thread.dead
 
     def tell(self) -> object:
@@ -170,7 +197,15 @@ class Item:
         if self.ended:
             return ENDED
         self._watch()
-        return self.stop() if callable(self.stop) else self.stop.set()
+        self._telling: int | None = _thread.get_ident()
+        result = self.stop() if callable(self.stop) else self.stop.set()
+        if result is not None and type(result) is not CoroutineType:
+            self.has_told()  # a Future may belong to a loop that ends with the thread
+        return result
+
+    def has_told(self) -> None:
+        """Note that `stop` has returned, and that what it has raised has been noted."""
+        self._telling = None
 
     def join(self, timeout: float) -> bool:
         """
@@ -179,7 +214,7 @@ class Item:
         It may come back early, for not every kind of thread can be waited for.
         """
         if not self.is_alive():  # it may never have been started: join() would raise
-            return True
+            return not self.telling
         if hasattr(self.subject, "join"):
             limit = None if timeout == NEVER else max(timeout, 0.0)
             try:
@@ -188,7 +223,7 @@ class Item:
                 if not isinstance(self.subject, Thread):
                     raise
                 Thread.join(self.subject, limit)  # a class may have a join that takes no timeout
-        return not self.is_alive()
+        return not (self.is_alive() or self.telling)
 
     def _watch(self) -> None:
         """Keep what the thread dies of, which `threading.excepthook` gets as ever."""
@@ -219,6 +254,24 @@ def is_running(thread: "Any") -> bool:
     lock = thread._tstate_lock  # pragma: no cover - up to 3.12
     known = threading._active.get(thread.ident) is thread  # type: ignore[attr-defined]
     return bool(thread._started.is_set() and (known or (lock is not None and lock.locked())))
+
+
+def is_lost(process: "Any") -> bool:
+    """
+    Return whether a process of multiprocessing is gone and its object cannot know.
+
+    A handler has raised where its end had just been taken note of, or the kernel does that itself,
+    because SIGCHLD is ignored.
+    """
+    if getattr(getattr(process, "_popen", None), "method", "") not in ("fork", "spawn"):
+        return False  # one of a forkserver, say, is no child of this process
+    try:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    except AttributeError:  # macOS up to 3.12, Windows
+        pass
+    return False
 
 
 def seconds(value: object, what: str, *, zero: bool = False) -> float | None:

@@ -49,8 +49,6 @@ def check(subject: "Any", stop: "Any", each_process: object) -> None:
         raise TypeError(f"stop= is for threads; {subject!r} is a callback: leave stop= out")
     if not joins:
         check_call(subject, "the callback")
-        if getattr(getattr(subject, "__code__", None), "co_flags", 0) & COROUTINE:
-            import asyncio  # noqa: F401  (now, for an import at the exit can change its status)
     elif stop is None:
         remedy = "write register(process, stop=process.terminate)"
         if not hasattr(subject, "poll"):
@@ -102,6 +100,8 @@ def check_call(function: "Any", what: str) -> None:
         return
     code = call.__code__
     flags = code.co_flags
+    if flags & COROUTINE:
+        import asyncio  # noqa: F401  (now, for an import at the exit can change its status)
     if flags & ASYNC_GENERATOR or (flags & GENERATOR and not flags & ITERABLE_COROUTINE):
         raise TypeError(
             f"{what} {function!r} is a generator function: to call it runs nothing; write a"

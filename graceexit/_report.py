@@ -178,8 +178,12 @@ def sentence_of(outcome: "Outcome", grace: float | None, *, careful: bool) -> st
         return f"{subject} not run: {why}"
     what = f"timeout={item.timeout:g} s" if limit == "timeout" else f"{seconds:.3g} s"
     cause = f", its share of {limit_of(grace)}" if limit == "grace" else ""
-    after = " after its stop" if is_thread else ""
-    did = f"did not {'end' if is_thread else 'return'} within {what}{cause}{after}"
+    if not is_thread:
+        did = f"did not return within {what}{cause}"
+    elif item.telling:
+        did = f"did not end within {what}{cause}: its stop has not returned"
+    else:
+        did = f"did not end within {what}{cause} after its stop"
     at = f" at {call_of(stack[-1])}" if stack else ""
     kill = ""
     if is_thread and hasattr(type(item.subject), "kill"):

@@ -116,6 +116,11 @@ class Run:
         """Return whether the thread *ident* is performing one of the actions."""
         return ident in self._inside
 
+    def waits_for(self, ident: int) -> bool:
+        """Return whether the thread *ident* has been told to end, and is waited for."""
+        thread = threading._active.get(ident)  # type: ignore[attr-defined]
+        return thread is not None and any(item.subject is thread for item in list(self.plan.told))
+
     def in_progress(self) -> "list[Item]":
         """Return the items that are being run at this moment."""
         running = [item for item, *_ in list(self._running.values())]
@@ -235,8 +240,10 @@ class Run:
                 return False  # pragma: no cover - nothing can be measured there any more
             now = clock()
             if running.pop(key, None) is None:
-                if verb == "stop" and item in self.plan.told:  # it has been left behind meanwhile
-                    self.plan.told[item] = begun, error
+                if verb == "stop":  # it has been left behind meanwhile
+                    if item in self.plan.told:
+                        self.plan.told[item] = begun, error
+                    item.has_told()
                 return False
             if verb == "call":
                 if error is None and not trace:
@@ -256,6 +263,7 @@ class Run:
         if verb == "stop":
             if result is not ENDED:
                 self.plan.told[item] = begun, error
+            item.has_told()
             return
         if error is not None or result:
             _, failure = self.plan.told.pop(item, (begun, None))
@@ -271,7 +279,7 @@ class Run:
         now = self._clock()
         limit = "grace" if timeout is None or now < begun + timeout else "timeout"
         _, failure = self.plan.told.pop(item, (begun, None)) if verb == "join" else (begun, None)
-        ident = helper if verb == "call" else getattr(item.subject, "ident", None)
+        ident = helper if verb == "call" else item.ident
         self._settle((item, "overran", begun, now - begun, failure, stack_of(ident), limit))
 
     def _settle(self, outcome: "Outcome") -> None:

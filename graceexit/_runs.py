@@ -49,7 +49,8 @@ class Runs:
     ) -> "list[Outcome]":
         """Run the items of an order below *before*; return the outcomes so far."""
         if (run := self.now) is not None:
-            if run.is_inside(_thread.get_ident()):
+            ident = _thread.get_ident()
+            if run.is_inside(ident) or run.waits_for(ident):
                 return []
             run.hurry(deadline)
         with self._turn:

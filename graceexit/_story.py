@@ -200,7 +200,7 @@ def running(run: "Run | None", frame: "FrameType | None") -> list[str]:
     """Return what *run* has in progress, and where it is: in *frame* on the calling thread."""
     found = []
     for item in [] if run is None else run.in_progress():
-        ident = run.helper if item.stop is None else getattr(item.subject, "ident", None)  # type: ignore[union-attr]
+        ident = run.helper if item.stop is None else item.ident  # type: ignore[union-attr]
         here = ident == threading.get_ident()
         calls = calls_to(frame) if here else stack_of(ident)
         at = f" at {call_of(calls[-1])}" if calls else ""

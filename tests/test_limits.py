@@ -9,6 +9,7 @@ import signal
 import pytest
 from harness import needs_threads_at_the_end, steps
 from serving import need
+from wording import own
 
 TERM = signal.SIGTERM
 
@@ -334,3 +335,19 @@ def test_nest_asyncio_unwinds_the_main_task_in_asyncio_run_alone(script, runs, u
     running.send(TERM)
     lines, status = running.finish()
     assert (steps(lines), status) == ([*unwinds, "closed"], -TERM)
+
+
+def test_a_registered_thread_that_calls_shutdown_waits_for_itself(script):
+    """It is told to stop, and cannot end before the call has returned."""
+    lines, status = script("""
+        import threading
+        import graceexit
+
+        def work():
+            print(graceexit.shutdown().results[0].outcome)
+
+        thread = threading.Thread(target=work)
+        graceexit.register(thread, stop=lambda: print("told"), timeout=0.3)
+        thread.start()
+    """).finish()
+    assert (own(lines), status) == (["told", "overran"], 0)

@@ -346,6 +346,33 @@ def test_two_copies_of_the_package_do_not_wait_for_each_other(ended, how):
     assert (sorted(own(lines)), status) == (["one closed", "two closed", "worked"], STATUS[how])
 
 
+@HOW
+def test_two_copies_of_the_package_do_not_wait_for_what_the_other_is_to_stop(ended, how):
+    """Each would take the thread of the other for one that nobody has registered."""
+    lines, status = ended(
+        """
+        import sys, threading
+        import graceexit as one
+
+        for name in [name for name in sys.modules if name.startswith("graceexit")]:
+            del sys.modules[name]
+        import graceexit as two
+
+        for copy in (one, two):
+            flag = threading.Event()
+            thread = threading.Thread(target=lambda flag=flag: (flag.wait(), print("stopped")))
+            thread.start()
+            copy.install(linger=60)
+            copy.register(thread, stop=flag)
+            copy.on_exit(lambda: print("closed"))
+        """
+        + REST,
+        how,
+    )
+    assert own(lines)[0] == "stopped"
+    assert (sorted(own(lines)), status) == (["closed"] * 2 + ["stopped"] * 2, STATUS[how])
+
+
 @pytest.mark.field(kind="eventlet")
 @needs("eventlet")
 @pytest.mark.filterwarnings("ignore")

@@ -97,6 +97,40 @@ def test_a_second_call_waits_for_the_first_and_one_inside_an_item_returns_at_onc
     assert status == 0
 
 
+@pytest.mark.parametrize("ends", ["SIGTERM", "by itself"])
+def test_a_thread_that_is_told_to_stop_does_not_wait_for_itself(script, ends):
+    """A job may call it in its `finally`, whoever has stopped it."""
+    worker = script(
+        """
+        import sys, threading, time
+        import graceexit
+
+        def work():
+            try:
+                flag.wait()
+            finally:
+                graceexit.shutdown()
+                print("ended")
+
+        flag = threading.Event()
+        thread = threading.Thread(target=work)
+        thread.start()
+        graceexit.register(thread, stop=flag, timeout=60)
+        graceexit.on_exit(lambda: print("closed"))
+        print("ready")
+        while sys.argv[1] == "SIGTERM":
+            time.sleep(0.01)
+        """,
+        ends,
+    )
+    worker.wait_for("ready")
+    if ends == "SIGTERM":
+        worker.send(signal.SIGTERM)
+    lines, status = worker.finish()
+    expected = -signal.SIGTERM if ends == "SIGTERM" else 0
+    assert (lines, status) == (["ended", "closed"], expected)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="this platform has no SIGUSR1")
 def test_a_handler_may_call_it_in_the_middle_of_it(script):
     """It runs on the thread that is waiting in the first call, and must not wait for that."""

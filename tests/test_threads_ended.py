@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import os
 import signal
+import threading
 import time
 
 import pytest
@@ -57,6 +60,140 @@ def test_a_thread_that_the_main_thread_joins_is_told_and_waited_for(script, name
     lines, status = worker.finish()
     expected = ["KeyboardInterrupt"] * (name == "SIGINT") + ["told", "drained", "closed"]
     assert (steps(lines), status) == (expected, -SIGNALS[name])
+
+
+DRAINS = """
+    import asyncio, queue, sys, threading, time
+    import graceexit
+
+    jobs, accepted, written = queue.SimpleQueue(), list(range(20)), []
+
+    def work():
+        while (job := jobs.get()) is not None:
+            time.sleep(0.01)
+            written.append(job)
+
+    def close():
+        jobs.put(None)
+        thread.join()
+        time.sleep(0.3)
+        print("committed", written == accepted)
+
+    async def close_in_asyncio():
+        jobs.put(None)
+        await asyncio.to_thread(thread.join)
+        await asyncio.sleep(0.3)
+        print("committed", written == accepted)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    graceexit.register(thread, stop=eval(sys.argv[1]))
+    if sys.argv[2] == "with another":
+        flag = threading.Event()
+        another = threading.Thread(target=flag.wait)
+        another.start()
+        graceexit.register(another, stop=flag)
+    graceexit.on_exit(lambda: print("closed"))
+    for job in accepted:
+        jobs.put(job)
+    print("ready")
+    while sys.argv[3] == "SIGTERM":
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("ends", ["SIGTERM", "by itself"])
+@pytest.mark.parametrize("threads", ["alone", "with another"])
+@pytest.mark.parametrize("stop", ["close", "close_in_asyncio"])
+def test_a_stop_that_does_more_than_tell_is_waited_for(script, stop, threads, ends):
+    """People register the `close` of a client, which ends its thread and then writes the rest."""
+    worker = script(DRAINS, stop, threads, ends)
+    worker.wait_for("ready")
+    if ends == "SIGTERM":
+        worker.send(signal.SIGTERM)
+    lines, status = worker.finish()
+    expected = -signal.SIGTERM if ends == "SIGTERM" else 0
+    assert (own(lines), status) == (["committed True", "closed"], expected)
+
+
+def result_of(stop, *, timeout=60.0):
+    """Run a registry with a thread that ends as its *stop* begins; return the result."""
+    begun = threading.Event()
+
+    def tell():
+        begun.set()
+        thread.join()
+        return stop()
+
+    thread = threading.Thread(target=begun.wait)
+    thread.start()
+    registry = Registry()
+    registry.register(thread, stop=tell, timeout=timeout)
+    (result,) = registry.run().results
+    return result
+
+
+def test_what_a_stop_raises_when_its_thread_has_ended_fails_it():
+    """What it was to write has not been written."""
+
+    def fail():
+        time.sleep(0.3)
+        raise OSError("cannot write")
+
+    result = result_of(fail)
+    assert (result.outcome, str(result.error)) == ("failed", "cannot write")
+
+
+def test_a_stop_that_does_not_return_is_left_behind_where_it_hangs():
+    """Its thread has ended; the line does not send anybody there."""
+    over = threading.Event()
+    try:
+        result = result_of(over.wait, timeout=0.3)
+    finally:
+        over.set()
+    assert result.outcome == "overran"
+    assert "in tell" in result.stack
+
+
+def test_a_future_of_a_loop_that_ends_with_its_thread_is_not_waited_for():
+    """As that of `run_coroutine_threadsafe` for a coroutine that stops its own loop."""
+    result = result_of(concurrent.futures.Future)
+    assert result.outcome == "done"
+    assert result.seconds < 30
+
+
+LOST = """
+    import multiprocessing, signal, sys, time
+    import graceexit
+
+    def work():
+        time.sleep(1000)
+
+    if __name__ == "__main__":
+        if sys.argv[2] == "nobody":
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        process = multiprocessing.get_context(sys.argv[1]).Process(target=work)
+        process.start()
+        graceexit.register(process, stop=process.terminate, timeout=60)
+        graceexit.on_exit(lambda: print("closed"))
+        if sys.argv[2] == "somebody":
+            process.kill()
+            os.waitpid(process.pid, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="os.waitid came to macOS with 3.13")
+@pytest.mark.parametrize("takes", ["nobody", "somebody"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_process_whose_end_somebody_else_has_noticed_has_ended(script, method, takes):
+    """The kernel where SIGCHLD is ignored, or whoever a signal has kept from telling of it."""
+    if (method, takes) == ("forkserver", "somebody"):
+        pytest.skip("it is a child of the forkserver, which nobody else can wait for")
+    begun = time.monotonic()
+    lines, status = script("    import os\n" + LOST, method, takes).finish()
+    assert (own(lines), status) == (["closed"], 0)
+    assert not [line for line in lines if "did not end" in line]
+    assert time.monotonic() - begun < 30
 
 
 def test_a_thread_with_a_join_of_its_own_is_waited_for_all_the_same(script):
