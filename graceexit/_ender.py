@@ -85,6 +85,7 @@ class Ender:
         signum: The signal to die of.
         main: How far the main thread is.
         over: The items have been run.
+        gone: Its thread has ended.
         started: The thread has been started.
         answer_at: When a Ctrl-C is to be answered, for whoever waits so long.
     """
@@ -103,6 +104,7 @@ class Ender:
         self.signum: int | None = None
         self.main = Main(bell.ring)
         self.over = Latch()
+        self.gone = Latch()
         self.started = False
         self.answer_at = NEVER
         self.limits = limits
@@ -187,6 +189,7 @@ class Ender:
                 self.over.set()  # for which the main thread may wait
             else:
                 self._finish()
+            self.gone.set()
 
     def _wait_for_others(self) -> None:
         """Wait for what else the program does."""

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from graceexit._registry import Registry
     from graceexit._settings import Settings
 
+GOING = 1.0  # seconds for the ender to end before Python finalizes
 STILL = 1.0  # seconds after which a KeyboardInterrupt that is still being handled is the end
 
 
@@ -248,6 +249,9 @@ class Exit:
             finally:
                 ender.main.finished.set()
                 ender.die(ender.signum)
+        if ender.started and not self._runs.left:
+            # Up to 3.13 Python ends a thread that comes back later, and glibc loads a library then.
+            ender.gone.wait(GOING)
         self._handlers.uninstall()
         if is_ended_by_ctrl_c():
             die_of_ctrl_c_all_the_same()

@@ -7,8 +7,8 @@ first call of `hold`.
 
 import sys
 from signal import SIGINT
-from time import monotonic
 
+from graceexit._latch import CLOCK
 from graceexit._signals import SAME_PRESS, is_main_thread
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ class Hold:
         """Return whether the main thread is to unwind when its block has ended, by *unwind*."""
         if not self._depth:
             return False
-        now = monotonic()
+        now = CLOCK[0]()
         # Ctrl-C may come more than once from one press; pressed again, it is not put off.
         if signum == SIGINT and self._pressed and now - self._pressed >= SAME_PRESS:
             return False

@@ -11,9 +11,9 @@ limit for each write, which other processes that share it are given with it.
 import os
 import stat
 import sys
-from time import monotonic
 
 from graceexit._items import NEVER
+from graceexit._latch import CLOCK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Limits:
         grace: float | None = None,
         linger: float | None = None,
         *,
-        clock: "Callable[[], float]" = monotonic,
+        clock: "Callable[[], float]" = CLOCK[0],
     ) -> None:
         self.grace = grace
         self.linger = linger

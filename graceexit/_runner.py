@@ -19,10 +19,10 @@ subinterpreter), the caller performs the actions itself, and only joins have a l
 import _thread
 import sys
 import threading
-from time import monotonic, sleep
+from time import sleep
 
 from graceexit._items import ENDED, NEVER
-from graceexit._latch import LOOK, Bell, start_thread
+from graceexit._latch import CLOCK, LOOK, Bell, start_thread
 from graceexit._plan import TICK, Plan
 from graceexit._report import Rest, stack_of
 
@@ -61,7 +61,7 @@ class Run:
         report: "Callable[[Outcome], None]",
         *,
         trace: "Callable[[Item], None] | None" = None,
-        clock: "Callable[[], float]" = monotonic,
+        clock: "Callable[[], float]" = CLOCK[0],
         start_thread: "Callable[[Callable[[], object]], bool]" = start_thread,
     ) -> None:
         self.plan = Plan(items, late, clock, self._settle, self._join)
@@ -194,6 +194,10 @@ class Run:
             return
         self.helper = ident = _thread.get_ident()
         self._inside.add(ident)
+        hooks = threading.gettrace(), threading.getprofile()
+        if any(hooks) and not self.inline:  # coverage and debuggers see a thread by them
+            sys.settrace(hooks[0])
+            sys.setprofile(hooks[1])
         at_work = True
         try:
             at_work = self._work()

@@ -19,10 +19,11 @@ handler of a signal that another thread sends. Where it is swallowed otherwise, 
 """
 
 import sys
-from time import monotonic, sleep
+from time import sleep
 
 from graceexit._cpython import is_closing, is_under_way, main_task, stack
 from graceexit._items import NEVER
+from graceexit._latch import CLOCK
 from graceexit._report import forget_frames
 
 TYPE_CHECKING = False
@@ -110,11 +111,11 @@ class Unwinding:
 
     def due(self) -> float:
         """Return the seconds after which it is to be raised again."""
-        return self._at - monotonic() if self._at else NEVER
+        return self._at - CLOCK[0]() if self._at else NEVER
 
     def again(self, frame: "FrameType | None") -> None:
         """Raise it again, if that is due: in a handler, on the main thread."""
-        if self._at and monotonic() >= self._at:
+        if self._at and CLOCK[0]() >= self._at:
             if is_closing(frame):
                 self._put_off(LOOK_AGAIN)
                 return
@@ -124,7 +125,7 @@ class Unwinding:
     def _put_off(self, seconds: float) -> None:
         """Have it raised so much later, in the handler of a signal that another thread sends."""
         self._prepare()
-        self._at = monotonic() + seconds
+        self._at = CLOCK[0]() + seconds
         self._ring()
 
     def end(self) -> None:

@@ -871,6 +871,20 @@ def test_a_run_up_to_an_order_leaves_the_rest(more):
     assert sorted(names(registry._runs().advance())) == ["early", *more, "planned"]
 
 
+def test_where_no_thread_can_be_started_the_caller_is_not_traced(registry):
+    """What a debugger has asked of new threads is nothing to it."""
+    seen = []
+    registry.register(lambda: seen.append(sys.getprofile()))
+    before = sys.getprofile()
+    threading.setprofile(print)
+    try:
+        a_run(registry, start_thread=lambda _: False).go()
+    finally:
+        threading.setprofile(None)
+        sys.setprofile(before)
+    assert seen == [before]
+
+
 def test_a_stop_that_dawdles_and_then_raises_fails_its_thread(registry):
     """It goes on by itself, and what it raises is not lost."""
     flag, told = threading.Event(), []

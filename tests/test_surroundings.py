@@ -18,6 +18,8 @@ from harness import (
     steps,
     without,
 )
+from serving import need
+from wording import own
 
 import graceexit
 
@@ -374,3 +376,113 @@ def test_items_of_a_zipapp_run_and_are_named_by_their_place_in_it(program, tmp_p
     where = f"{tmp_path}/app.pyz/__main__.py:3"
     assert failed == f"callback 'broken' ({where}) failed: ZeroDivisionError: division by zero"
     assert ("closed" in lines, status) == (True, 0)
+
+
+FULL = """
+    import resource, sys, threading
+    import graceexit
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    def close():
+        print("closed")
+        assert sys.argv[1] == "done"
+
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    graceexit.register(thread, stop=stop)
+    graceexit.on_exit(close)
+    opened = []
+    while True:
+        opened.append(open("/dev/null"))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this platform has no limit of descriptors")
+@pytest.mark.parametrize("outcome", ["done", "failed"])
+def test_a_program_that_can_open_nothing_more_ends_as_ever(script, outcome):
+    """Python up to 3.13 aborts if a thread comes back as it finalizes: glibc loads a library."""
+    for _ in range(6):
+        lines, status = script(FULL, outcome).finish()
+        assert "closed" in lines
+        assert not [line for line in lines if "libgcc" in line]
+        assert status == 1
+
+
+def test_timeouts_hold_where_a_test_has_stopped_the_clock(script):
+    """All that runs at the exit may be imported while freezegun holds it."""
+    need("freezegun")
+    lines, status = script("""
+        import threading
+        from freezegun import freeze_time
+        import graceexit
+
+        with freeze_time("2020-01-01"):
+            graceexit.on_exit(lambda: print("closed"))
+            graceexit.on_exit(threading.Event().wait, timeout=0.2)
+            print([one.outcome for one in graceexit.shutdown().results])
+    """).finish()
+    assert (own(lines), status) == (["closed", "['overran', 'done']"], 0)
+
+
+def test_a_signal_is_answered_in_time_where_a_test_has_stopped_the_clock(script):
+    """`linger` is over after its time."""
+    need("freezegun")
+    frozen = script("""
+        import time
+        from freezegun import freeze_time
+        import graceexit
+
+        with freeze_time("2020-01-01"):
+            graceexit.install(linger=0.2)
+            graceexit.on_exit(lambda: print("closed"))
+            try:
+                print("ready")
+                while True:
+                    time.sleep(0.01)
+            finally:
+                while True:
+                    time.sleep(0.01)
+    """)
+    frozen.wait_for("ready")
+    frozen.send(SIGTERM)
+    lines, status = frozen.finish()
+    assert (own(lines), status) == (["closed"], -SIGTERM)
+
+
+TRACED = """
+    import sys, threading
+    import graceexit
+
+    traced = []
+
+    def trace(frame, event, argument):
+        if frame.f_code.co_filename == __file__:
+            traced.append(frame.f_code.co_name)
+
+    def work():
+        flag.wait()
+
+    def tell():
+        flag.set()
+
+    def close():
+        pass
+
+    getattr(threading, sys.argv[1])(trace)
+    flag = threading.Event()
+    thread = threading.Thread(target=work)
+    thread.start()
+    graceexit.register(thread, stop=tell)
+    graceexit.on_exit(close)
+    graceexit.shutdown()
+    print(sorted(set(traced)))
+"""
+
+
+@pytest.mark.parametrize("hook", ["settrace", "setprofile"])
+def test_a_debugger_sees_items_as_it_sees_threads(script, hook):
+    """Nor does coverage miss the lines of a callback."""
+    lines, status = script(TRACED, hook).finish()
+    assert (lines, status) == (["['close', 'tell', 'work']"], 0)
