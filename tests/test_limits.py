@@ -351,3 +351,23 @@ def test_a_registered_thread_that_calls_shutdown_waits_for_itself(script):
         thread.start()
     """).finish()
     assert (own(lines), status) == (["told", "overran"], 0)
+
+
+@needs_threads_at_the_end("Python does not fork then either")
+def test_a_callback_that_forks_is_warned_of_threads_from_3_12_on(script):
+    """The fork itself works."""
+    lines, status = script("""
+        import os, sys, warnings
+        import graceexit
+
+        @graceexit.on_exit
+        def fork():
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                child = os.fork()
+                if not child:
+                    os._exit(7)
+            _, status = os.waitpid(child, 0)
+            print(os.waitstatus_to_exitcode(status), len(caught) == (sys.version_info >= (3, 12)))
+    """).finish()
+    assert (steps(lines), status) == (["7 True"], 0)
