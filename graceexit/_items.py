@@ -80,16 +80,7 @@ class Item:
     """
 
     __module__ = "graceexit"
-    __slots__ = (
-        "_died",
-        "_name",
-        "_telling",
-        "each_process",
-        "order",
-        "stop",
-        "subject",
-        "timeout",
-    )
+    __slots__ = ("_died", "_name", "_tells", "each_process", "order", "stop", "subject", "timeout")
 
     def __init__(  # noqa: PLR0917  (by position it takes half the time)
         self,
@@ -166,7 +157,7 @@ class Item:
     @property
     def telling(self) -> int | None:
         """The thread in which `stop` is at work, None if that has returned."""
-        return getattr(self, "_telling", None)
+        return getattr(self, "_tells", None)
 
     @property
     def ident(self) -> int | None:
@@ -197,7 +188,7 @@ class Item:
         if self.ended:
             return ENDED
         self._watch()
-        self._telling: int | None = _thread.get_ident()
+        self._tells: int | None = _thread.get_ident()
         result = self.stop() if callable(self.stop) else self.stop.set()
         if result is not None and type(result) is not CoroutineType:
             self.has_told()  # a Future may belong to a loop that ends with the thread
@@ -205,7 +196,7 @@ class Item:
 
     def has_told(self) -> None:
         """Note that `stop` has returned, and that what it has raised has been noted."""
-        self._telling = None
+        self._tells = None
 
     def join(self, timeout: float) -> bool:
         """
