@@ -263,13 +263,13 @@ class Ender:
         self._story.flush()
         self._runs.let_go()
         if self.signum is not None and (in_child() or not self.main.ended.is_set()):
-            self.die(self.signum)
+            die(self._story, self.signum)
         atexit.register(self._at_exit)  # not unregistered before, which compares it with all others
         self.over.set()
         while not self.main.joined.is_set() and not self._is_to_leave():
             self._bell.wait(LOOK)
         if self.signum is not None and in_child():  # it has come since
-            self.die(self.signum)
+            die(self._story, self.signum)
         hide(Leave)
         self.phase = LEAVING
         clock = self.limits.clock
@@ -321,14 +321,15 @@ class Ender:
         """End the process from here, and say what of the main thread is cut off."""
         self._story.main_thread_is_cut_off(why, seconds)
         if self.signum is not None:
-            self.die(self.signum)
+            die(self._story, self.signum)
         self._story.last_words()
         os._exit(1)
 
-    def die(self, signum: int) -> None:
-        """Die of *signum*, after what was printed has gone out."""
-        try:
-            self._story.write(signal_name(signum))
-            self._story.last_words()
-        finally:
-            _signals.die(signum)
+
+def die(story: "Story", signum: int) -> None:
+    """Die of *signum*, after what was printed has gone out."""
+    try:
+        story.write(signal_name(signum))
+        story.last_words()
+    finally:
+        _signals.die(signum)

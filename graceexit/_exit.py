@@ -44,7 +44,7 @@ from graceexit._cpython import (
     is_shutting_down,
     is_under_way,
 )
-from graceexit._ender import LEAVING, SERVING, WAITING, Ender, Leave
+from graceexit._ender import LEAVING, SERVING, WAITING, Ender, Leave, die
 from graceexit._items import NEVER
 from graceexit._latch import Bell, Latch, insist, start_thread
 from graceexit._limits import Limits
@@ -210,7 +210,7 @@ class Exit:
             ender.wait_here()
             self._run_here(before_the_join=False)
             if ender.signum is not None and in_child():
-                ender.die(ender.signum)
+                die(self.story, ender.signum)
         ender.main.joined.set()
 
     def _run_here(self, *, before_the_join: bool) -> None:
@@ -248,7 +248,7 @@ class Exit:
                 atexit._run_exitfuncs()
             finally:
                 ender.main.finished.set()
-                ender.die(ender.signum)
+                die(self.story, ender.signum)
         if ender.started and not self._runs.left:
             # Up to 3.13 Python ends a thread that comes back later, and glibc loads a library then.
             ender.gone.wait(GOING)

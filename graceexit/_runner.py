@@ -194,10 +194,8 @@ class Run:
             return
         self.helper = ident = _thread.get_ident()
         self._inside.add(ident)
-        hooks = threading.gettrace(), threading.getprofile()
-        if any(hooks) and not self.inline:  # coverage and debuggers see a thread by them
-            sys.settrace(hooks[0])
-            sys.setprofile(hooks[1])
+        if not self.inline:
+            trace_as_threads()
         at_work = True
         try:
             at_work = self._work()
@@ -291,6 +289,14 @@ class Run:
         self.outcomes.append(outcome)
         if outcome[1] != "done" or self._trace:
             self._report(outcome)
+
+
+def trace_as_threads() -> None:
+    """Have coverage, debuggers and profilers see this thread as those of `threading`."""
+    if (trace := threading.gettrace()) is not None:
+        sys.settrace(trace)
+    if (profile := threading.getprofile()) is not None:
+        sys.setprofile(profile)
 
 
 def settle(result: "Any") -> None:
