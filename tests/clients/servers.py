@@ -101,21 +101,39 @@ def udp(program, folder):
 
 @contextlib.contextmanager
 def zmq(program, folder):
-    """Pull what is pushed."""
+    """Pull what is pushed, a second after the client has come: it sends in no time."""
     import zmq
 
-    with zmq.Context() as context, context.socket(zmq.PULL) as sock:
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.PULL) as sock,
+        socket.create_server(("127.0.0.1", 0)) as door,
+        ThreadPoolExecutor(1) as opening,
+    ):
         sock.set_hwm(0)
-        port = sock.bind_to_random_port("tcp://127.0.0.1")
+        address = f"tcp://127.0.0.1:{door.getsockname()[1]}"
+        door.settimeout(5)
+
+        def open_late():
+            """Take the place of what has not answered; the client comes again."""
+            with contextlib.suppress(TimeoutError):
+                peer, _ = door.accept()
+                time.sleep(1)
+                peer.close()
+            door.close()
+            sock.bind(address)
+
+        opened = opening.submit(open_late)
 
         def items():
             """Return what has come."""
+            opened.result()
             messages = []
             while sock.poll(500):
                 messages.append(sock.recv())
             return found(b"\n".join(messages))
 
-        yield f"tcp://127.0.0.1:{port}", items
+        yield address, items
 
 
 @contextlib.contextmanager
