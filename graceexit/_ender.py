@@ -137,6 +137,7 @@ class Ender:
         if has_work := self.has_work():
             threads = [item.subject for item in list(self._runs.items) if item.stop is not None]
             self._taken_out |= take_out_of_the_join(threads)
+            registered()[id(self)] = set(map(id, threads))
             atexit.register(self._at_exit)  # the one registered last runs first
         if has_work and self.start() and not self.over.is_set():
             self._executors.hold(self.main.hooks_over.set, pools=can_start_threads())

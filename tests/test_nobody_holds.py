@@ -351,7 +351,7 @@ def test_two_copies_of_the_package_do_not_wait_for_what_the_other_is_to_stop(end
     """Each would take the thread of the other for one that nobody has registered."""
     lines, status = ended(
         """
-        import sys, threading
+        import sys, threading, time
         import graceexit as one
 
         for name in [name for name in sys.modules if name.startswith("graceexit")]:

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from harness import needs_threads_at_the_end
 from wording import own, steps
 
 from graceexit import Registry
@@ -104,7 +105,15 @@ DRAINS = """
 
 @pytest.mark.parametrize("ends", ["SIGTERM", "by itself"])
 @pytest.mark.parametrize("threads", ["alone", "with another"])
-@pytest.mark.parametrize("stop", ["close", "close_in_asyncio"])
+@pytest.mark.parametrize(
+    "stop",
+    [
+        "close",
+        pytest.param(
+            "close_in_asyncio", marks=needs_threads_at_the_end("asyncio has none to join in")
+        ),
+    ],
+)
 def test_a_stop_that_does_more_than_tell_is_waited_for(script, stop, threads, ends):
     """People register the `close` of a client, which ends its thread and then writes the rest."""
     worker = script(DRAINS, stop, threads, ends)
