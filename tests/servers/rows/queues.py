@@ -1,6 +1,6 @@
 """Celery, rq, dramatiq, taskiq, huey and arq, with Redis as broker."""
 
-from servers.row import Reload, Row
+from servers.row import Reload, Row, fault
 
 REDIS = {
     "beside": "redis-server --bind 127.0.0.1 --port BESIDE --dir DIR --save ''",
@@ -11,6 +11,11 @@ CELERY_WORKER = "-m celery -A on_celery worker --concurrency 2 --without-gossip 
 RQ = {"needs": ("rq", "redis"), "ready": "Listening on", "client": "to_rq.py", **REDIS}
 RQ_WORDS = "--url redis://127.0.0.1:BESIDE/0 --path ."
 HUEY = "-m huey.bin.huey_consumer on_huey.huey --workers 2"
+CLOSED = fault(
+    "a worker that reads from Redis as it closes the connection ends with 1, else with 0",
+    "status",
+    sometimes=True,
+)
 
 ROWS = [
     Row(
@@ -81,6 +86,7 @@ ROWS = [
         workers=2,
         columns=("term", "group"),
         client="to_taskiq.py",
+        faults=dict.fromkeys(("term", "group"), CLOSED),
         **REDIS,
     ),
     *[
