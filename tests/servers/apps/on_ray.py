@@ -76,5 +76,8 @@ if __name__ == "__main__":
             signal.alarm(0)
             ray.wait([ends()], timeout=5)
 
-    while True:
-        time.sleep(0.05)
+    try:
+        while True:
+            time.sleep(0.05)
+    finally:
+        signal.alarm(0)  # by it Ray aborts a program that takes 3 s, as it may on a busy machine

@@ -34,11 +34,6 @@ TORCH = {
     "columns": ALONE,
 }
 CUT = fault("without graceexit Ray kills what it does when the program ends", "answer")
-CUT_OR_ABORTED = fault(
-    f"{CUT.why}, and may abort the program 3 s after SIGTERM if it has not ended by then",
-    *("answer", "status"),
-    sometimes=True,
-)
 JOB = fault("without graceexit Spark ends with the program, and the job in the middle", "answer")
 PRESSED = fault(
     "Ctrl-C reaches Spark's JVM and its workers too, which then may end in the middle",
@@ -60,14 +55,14 @@ ROWS = [
         "Ray, a task",
         "on_ray.py task",
         write="`graceexit.shutdown()` in the task's `finally`, an item of order -1 that waits",
-        faults={**dict.fromkeys(ALONE, CUT), "term": CUT_OR_ABORTED},
+        faults=dict.fromkeys(ALONE, CUT),
         **RAY,
     ),
     Row(
         "Ray, an actor",
         "on_ray.py actor",
         write="an item of order -1 that waits for `actor.__ray_terminate__.remote()`",
-        faults={**dict.fromkeys(ALONE, CUT), "term": CUT_OR_ABORTED},
+        faults=dict.fromkeys(ALONE, CUT),
         **RAY,
     ),
     Row(
