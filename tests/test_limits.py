@@ -215,7 +215,7 @@ def test_a_registry_of_ones_own_goes_on_unwatched_when_its_run_is_unwound(script
 
         def slow(n):
             print("begins", n)
-            time.sleep(0.5)
+            time.sleep({0.5 if waits else 60})
             print("done", n)
 
         r = graceexit.Registry()
