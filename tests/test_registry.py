@@ -812,15 +812,16 @@ def test_threads_of_one_order_have_outcomes_and_seconds_of_their_own(registry):
 
 def test_a_thread_that_dies_of_an_exception_after_its_stop_has_failed(registry, monkeypatch):
     """With what it has died of, which `threading.excepthook` is told as ever."""
-    flag, heard = threading.Event(), []
+    heard = []
 
-    def die(error):
+    def die(flag, error):
         flag.wait()
         raise error
 
     monkeypatch.setattr(threading, "excepthook", lambda args: heard.append(args.exc_type))
     for error in (ValueError("no pool"), SystemExit(3)):
-        thread = threading.Thread(target=die, args=[error], name=type(error).__name__)
+        flag = threading.Event()
+        thread = threading.Thread(target=die, args=[flag, error], name=type(error).__name__)
         thread.start()
         registry.register(thread, stop=flag)
     results = {result.name: result for result in registry.run().results}
