@@ -55,49 +55,59 @@ LIMIT = "`--workers-kill-timeout`"
 FAMILIES = {
     "Granian 2": ("granian (?!1.3)", "nothing", LIMIT),
     "Granian 1.3": ("granian 1.3", "nothing", "nothing"),
-    "gunicorn": ("gunicorn (?!.*--preload)", "nothing", "nothing"),
-    "gunicorn --preload": ("gunicorn .*--preload", EACH, "nothing"),
-    "uvicorn": ("uvicorn", "nothing", "nothing"),
-    "hypercorn": ("hypercorn", "nothing", "nothing"),
-    "uWSGI": ("uWSGI", "nothing", "[14_uwsgi.ini](../examples/14_uwsgi.ini)"),
-    "mod_wsgi": ("mod_wsgi", "nothing", "nothing"),
-    "FastAPI, Django": ("(FastAPI|Django) on", "nothing", "as its server"),
-    "Sanic": ("Sanic", "nothing", "nothing"),
-    "CherryPy": ("CherryPy", "its exit runs the items, `on_exit(pool.shutdown)`", "nothing"),
-    "Streamlit, Gradio": ("Streamlit|Gradio", "nothing", "nothing"),
-    "Locust, Scrapy": ("Locust|Scrapy", "nothing", "`--stop-timeout`"),
-    "Tornado, Daphne, Litestar": ("Tornado|Daphne|Litestar", "nothing", "nothing"),
-    "aiohttp": ("aiohttp", "nothing", "nothing"),
-    "waitress": ("waitress", "nothing", "nothing"),
-    "gRPC": ("gRPC", "`finally: server.stop(10).wait()`", "nothing"),
-    "development servers of Flask and Django": ("(Flask|Django)'s", "nothing", "no reloader"),
-    "Celery, prefork": ("Celery prefork", "[06_celery.py](../examples/06_celery.py)", "nothing"),
-    "Celery: solo, threads, gevent, eventlet": ("Celery (?!prefork)", "nothing", "nothing"),
-    "rq": ("rq", "[07_rq.py](../examples/07_rq.py)", "nothing"),
-    "dramatiq, taskiq": ("dramatiq|taskiq", "nothing", "nothing"),
-    "huey, arq": ("huey|arq", "nothing", "`--graceful-signal TERM`, `job_completion_wait`"),
-    "Dask": (
-        "dask",
-        "[08](../examples/08_dask.py), [19_dask_cluster.py](../examples/19_dask_cluster.py)",
+    "gunicorn, uvicorn, hypercorn": (
+        "gunicorn (?!.*--preload)|uvicorn|hypercorn",
+        "nothing",
         "nothing",
     ),
-    "Ray": ("Ray,", "[18_ray.py](../examples/18_ray.py)", "nothing"),
+    "gunicorn --preload": ("gunicorn .*--preload", EACH, "nothing"),
+    "uWSGI": ("uWSGI", "nothing", "[14_uwsgi.ini](../examples/14_uwsgi.ini)"),
+    "FastAPI, Django": ("(FastAPI|Django) on", "nothing", "as its server"),
+    "mod_wsgi, Sanic, Daphne, Tornado, Litestar, aiohttp, waitress, Streamlit, Gradio": (
+        "mod_wsgi|Sanic|Daphne|Tornado|Litestar|aiohttp|waitress|Streamlit|Gradio",
+        "nothing",
+        "nothing",
+    ),
+    "CherryPy": ("CherryPy", "its exit runs the items, `on_exit(pool.shutdown)`", "nothing"),
+    "Locust, Scrapy": ("Locust|Scrapy", "nothing", "`--stop-timeout`"),
+    "gRPC": ("gRPC", "`finally: server.stop(10).wait()`", "nothing"),
+    "development servers of Flask and Django": ("(Flask|Django)'s", "nothing", "no reloader"),
+    "Celery prefork, rq": (
+        "Celery prefork|rq",
+        "[06_celery.py](../examples/06_celery.py), [07_rq.py](../examples/07_rq.py)",
+        "nothing",
+    ),
+    "Celery's other pools, dramatiq, taskiq, APScheduler, prometheus_client": (
+        "Celery|dramatiq|taskiq|APScheduler",
+        "nothing",
+        "nothing",
+    ),
+    "huey, arq": ("huey|arq", "nothing", "`--graceful-signal TERM`, `job_completion_wait`"),
+    "Dask, Ray": (
+        "dask|Ray,",
+        (
+            "[08](../examples/08_dask.py), [19](../examples/19_dask_cluster.py),"
+            " [18_ray.py](../examples/18_ray.py)"
+        ),
+        "nothing",
+    ),
     "Ray Serve": (
         "Ray Serve",
         "`graceexit.shutdown()` in `__del__`, `serve.delete()` in an item",
         "`graceful_shutdown_timeout_s`",
     ),
     "PySpark": ("PySpark", "`graceexit.shutdown()` at a partition's end", "nothing"),
-    "torch DataLoader, torchrun": ("torch", "nothing", "nothing"),
-    "joblib": ("joblib", "a thread around `Parallel`", "nothing"),
-    "APScheduler, prometheus_client": ("APScheduler", "nothing", "nothing"),
-    "multiprocessing.Process": (
-        "multiprocessing.Process",
-        "`register(process, stop=...)`",
+    "torch DataLoader, torchrun, ProcessPoolExecutor": (
+        "torch|ProcessPoolExecutor",
+        "nothing",
         "nothing",
     ),
-    "multiprocessing.Pool": ("multiprocessing.Pool", "SIGINT ignored in workers", "nothing"),
-    "ProcessPoolExecutor": ("ProcessPoolExecutor", "nothing", "nothing"),
+    "joblib": ("joblib", "a thread around `Parallel`", "nothing"),
+    "multiprocessing: Process, Pool": (
+        "multiprocessing",
+        "`register(process, stop=...)`; SIGINT ignored in a pool's workers",
+        "nothing",
+    ),
 }
 
 
