@@ -185,9 +185,8 @@ class Item:
 
     def tell(self) -> object:
         """Tell the thread to stop; return what that returns, or ENDED if it is over already."""
-        if self.ended:
+        if self.ended and self.died is None:
             return ENDED
-        self._watch()
         self._tells: int | None = _thread.get_ident()
         result = self.stop() if callable(self.stop) else self.stop.set()
         if result is not None and type(result) is not CoroutineType:
@@ -216,7 +215,7 @@ class Item:
                 Thread.join(self.subject, limit)  # a class may have a join that takes no timeout
         return not (self.is_alive() or self.telling)
 
-    def _watch(self) -> None:
+    def watch(self) -> None:
         """Keep what the thread dies of, which `threading.excepthook` gets as ever."""
         thread = self.subject
         tell = getattr(thread, "_invoke_excepthook", None)

@@ -7,7 +7,7 @@ the next. What is registered during the run must not keep it from ending: see `P
 
 from functools import partial
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, takewhile
 
 from graceexit._items import NEVER, key_of
 
@@ -116,6 +116,8 @@ class Plan:
 
     def _stage(self, item: "Item", planned: "list[Item]") -> "Iterator[Step]":
         """Have *item* and all other threads of its order told to stop, and then wait for them."""
+        for one in (item, *takewhile(lambda other: rank(other) == rank(item), reversed(planned))):
+            one.watch()  # all of them first, for one stop may end more than its own thread
         yield item, "stop", item.tell, None, DAWDLE
         while planned and rank(planned[-1]) == rank(item):
             another = planned.pop()

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -25,18 +26,16 @@ def share(moments, signals):
 
 
 def strike(running, moment, send, signals):
-    """Wait for a line, and that many seconds after it; then send the signals."""
+    """Wait for a line, and that many seconds after it; send the signals; return how it may end."""
     line, later = moment
     running.wait_for(re.compile(line))
     time.sleep(later)
     for signum in SIGNALS[signals]:
         send(signum)
+        there = psutil.Process(running.pid).status() != psutil.STATUS_ZOMBIE
         time.sleep(0.001)  # two signals at once may be one
-
-
-def statuses_of(signals):
-    """Return how a program may end: of two signals the second may come when it has ended."""
-    return {-signum for signum in SIGNALS[signals]}
+    # As SIGTERM, if one of them was that; on a busy machine it may have ended before that came.
+    return {-max(SIGNALS[signals])} if there else {-signum for signum in SIGNALS[signals]}
 
 
 # A Kafka consumer on the main thread. A batch has five messages.
@@ -80,12 +79,13 @@ def test_the_consumer_processes_each_message_once(program, script, broker, signa
         consumer = program(sys.executable, EXAMPLES / "15_kafka_consumer.py", env=env)
         consumer.wait_for("committed")
         if moment:
-            strike(consumer, moment, consumer.send, signals)
+            statuses = strike(consumer, moment, consumer.send, signals)
         else:
+            statuses = {-TERM}
             consumer.wait_for(f"processed {last}")
             consumer.send(TERM)
         _, status = consumer.finish()
-        assert status in (statuses_of(signals) if moment else {-TERM})
+        assert status in statuses
         said = [line for line in consumer.lines if line.startswith(("processed", "committed"))]
         assert said[-1] == "committed"
         processed += [int(line.split()[1]) for line in said if line != "committed"]
@@ -119,9 +119,9 @@ def test_a_checkpoint_is_whole_and_all_ranks_stop_at_its_step(
         training = program(sys.executable, EXAMPLES / "16_training.py", tmp_path, ranks)
         training.wait_for(f"saved {step + 2}")  # the second rank holds by then
         send = {"both": training.send_group, "the second": to_the_second(training)}
-        strike(training, moment, send.get(to, training.send), signals)
+        statuses = strike(training, moment, send.get(to, training.send), signals)
         _, status = training.finish()
-        assert status in ({0} if to == "the second" else statuses_of(signals))
+        assert status in ({0} if to == "the second" else statuses)
         found = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*.json"))]
         step = found[0]["step"]
         assert found == [{"step": step, "weights": [step] * 10_000}] * ranks

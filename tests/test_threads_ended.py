@@ -63,6 +63,34 @@ def test_a_thread_that_the_main_thread_joins_is_told_and_waited_for(script, name
     assert (steps(lines), status) == (expected, -SIGNALS[name])
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_before_its_own_turn_has_failed():
+    """One flag may stop many, and the stop of one may take its time."""
+    flag, dead = threading.Event(), threading.Event()
+
+    def die():
+        try:
+            flag.wait()
+            raise OSError("cannot write")
+        finally:
+            dead.set()
+
+    def tell():
+        flag.set()
+        dead.wait()
+        victim.join()
+
+    registry = Registry()
+    victim = threading.Thread(target=die)
+    other = threading.Thread(target=flag.wait)
+    for thread, stop in ((victim, flag), (other, tell)):
+        thread.start()
+        registry.register(thread, stop=stop, timeout=60, name=stop.__class__.__name__)
+    results = {result.name: result for result in registry.run().results}
+    assert (results["function"].outcome, results["Event"].outcome) == ("done", "failed")
+    assert str(results["Event"].error) == "cannot write"
+
+
 DRAINS = """
     import asyncio, queue, sys, threading, time
     import graceexit
