@@ -90,12 +90,13 @@ class Plan:
         # A stable sort: of equal ranks the one registered last is the next one.
         planned.sort(key=rank, reverse=True)
         before, self._calm = self.before, NEVER
+        pauses = before < NEVER  # asked of each item, and quicker than the order of each
         while True:
             if late:
                 self._take_in()
             if planned and not heap:
                 item = planned.pop()
-                if item.order >= before:
+                if pauses and item.order >= before:
                     planned.append(item)
                     return
                 generation = 0
