@@ -76,7 +76,9 @@ class Plan:
 
     def is_due(self) -> bool:
         """Return whether anything of an order below `before` waits to be run."""
-        return any(item.order < self.before for item in list(self._items)) or bool(self.told)
+        if self.told or self.before == NEVER:  # which is quicker than to look at each
+            return bool(self.told or self._items)
+        return any(item.order < self.before for item in list(self._items))
 
     def is_last(self) -> bool:
         """Return whether nothing comes behind what is in progress."""
@@ -85,7 +87,8 @@ class Plan:
     def steps(self, outcomes: "list[Outcome]") -> "Iterator[Step]":
         """Say what is to be done, one step after the other."""
         items, late, heap, hurried = self._items, self._late, self._heap, self.hurried
-        yield from self._end_threads()  # which an interruption has left
+        if self.told:  # which an interruption has left
+            yield from self._end_threads()
         self._planned = planned = [item for item in list(items) if item not in late]
         # A stable sort: of equal ranks the one registered last is the next one.
         planned.sort(key=rank, reverse=True)
@@ -100,7 +103,7 @@ class Plan:
                     planned.append(item)
                     return
                 generation = 0
-            elif (chosen := self._choose(planned)) is not None:
+            elif (heap or planned) and (chosen := self._choose(planned)) is not None:
                 item, generation = chosen
             else:
                 return

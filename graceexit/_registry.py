@@ -7,7 +7,6 @@ finalizer in the middle of another `register`, and while a signal lands.
 """
 
 import _thread
-from time import monotonic
 
 from graceexit._items import Item
 
@@ -241,14 +240,7 @@ class Registry:
         Returns:
             What has been run, and how it went.
         """
-        from graceexit._report import Report
-
-        begun = monotonic()
-        runs = self._runs()
-        outcomes = runs.advance()
-        runs.log.flush(1.0)
-        runs.let_go()
-        return Report(outcomes, None, monotonic() - begun)
+        return self._runs().complete()
 
     def _begin_anew(self) -> None:
         """Keep only what a forked child is to run too."""

@@ -90,7 +90,8 @@ class Run:
         unless it is the last one.
         """
         self.plan.before = before
-        self.hurry(deadline)
+        if deadline is not None:
+            self.hurry(deadline)
         if not self.helper:
             self._steps = self.plan.steps(self.outcomes)
             if self.helper == 0 or self.plan.is_due():
@@ -101,10 +102,10 @@ class Run:
             rest = Rest(self.plan.rest)
             self._settle((rest, "not run", self._clock(), 0.0, None, None, None))  # type: ignore[arg-type]
 
-    def hurry(self, deadline: float | None) -> None:
+    def hurry(self, deadline: float) -> None:
         """Note that the process will be gone at *deadline*."""
         hurried = self.plan.hurried
-        if deadline is not None and not (hurried and hurried[0][1] == deadline):
+        if not (hurried and hurried[0][1] == deadline):
             hurried[:] = [(self._clock(), deadline)]
             self._bell.ring()
 

@@ -8,10 +8,11 @@ run is told that there is nothing to be done.
 import _thread
 import sys
 import threading
+from time import monotonic
 
 from graceexit._items import NEVER
 from graceexit._log import NO_THREADS, WARNING, Log
-from graceexit._report import forget_frames
+from graceexit._report import Report, forget_frames
 from graceexit._runner import Run
 
 TYPE_CHECKING = False
@@ -52,7 +53,8 @@ class Runs:
             ident = _thread.get_ident()
             if run.is_inside(ident) or run.waits_for(ident):
                 return []
-            run.hurry(deadline)
+            if deadline is not None:
+                run.hurry(deadline)
         with self._turn:
             # A run whose watcher was taken away by an exception goes on where it is, unless it has
             # done so by itself. Whoever registers from now on tells it, so that nothing falls
@@ -76,6 +78,14 @@ class Runs:
                 self.now = None
                 self._late.clear()
             return run.outcomes
+
+    def complete(self) -> Report:
+        """Run all items; return what has been run, when that has been said."""
+        begun = monotonic()
+        outcomes = self.advance()
+        self.log.flush(1.0)
+        self.let_go()
+        return Report(outcomes, None, monotonic() - begun)
 
     def have_more(self) -> bool:
         """Return whether items wait that do not come without an end."""
