@@ -140,6 +140,12 @@ class Program:
             self.send(signum)
             self._read()
 
+    def end_by(self, signum: int, after: str | re.Pattern[str] = "ready") -> tuple[list[str], int]:
+        """Send the signal when *after* has been printed; return what `finish` does."""
+        self.wait_for(after)
+        self.send(signum)
+        return self.finish()
+
     def finish(self, *, orphans: bool = False) -> tuple[list[str], int]:
         """
         Wait for the end of the program and of every process that it has started.

@@ -65,9 +65,7 @@ def test_a_process_that_ends_by_itself_writes_one_line(script, reported):
 def test_a_process_that_a_signal_ends_writes_another_at_its_death(script, reported):
     """The later one counts: it says what it dies of."""
     worker = script(SERVES + "    while True: time.sleep(0.01)", env={"GRACEEXIT_REPORT": "report"})
-    worker.wait_for("ready")
-    worker.send(signal.SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(signal.SIGTERM)
     assert (own(lines), status) == (["closed"], -signal.SIGTERM)
     first, last = reported()
     assert (first["death"], last["death"]) == (None, "SIGTERM")
@@ -126,9 +124,7 @@ def test_who_is_cut_off_is_told(script, reported):
         while True:
             time.sleep(0.01)
     """)
-    worker.wait_for("ready")
-    worker.send(signal.SIGTERM)
-    worker.finish()
+    worker.end_by(signal.SIGTERM)
     last = reported()[-1]
     [one] = last["cut_off"]
     assert (one["name"], one["kind"], one["limit"]) == ("forgotten", "thread", "linger")
@@ -180,9 +176,7 @@ def test_a_path_that_cannot_be_written_is_one_warning(script, tmp_path, kind):
     worker = script(
         SERVES + "    while True: time.sleep(0.01)", env={"GRACEEXIT_REPORT": str(path)}
     )
-    worker.wait_for("ready")
-    worker.send(signal.SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(signal.SIGTERM)
     assert (own(lines), status) == (["closed"], -signal.SIGTERM)
     assert_one_says(lines, "the report cannot be written to", "report")
 

@@ -358,9 +358,7 @@ def test_a_fork_inside_a_stop_tells_no_other_thread_in_the_child(script):
 def test_a_fork_as_the_main_thread_unwinds_is_a_process_of_its_own(scenario, ends):
     """The signal was for its parent: it ends as it says, and runs what it has registered itself."""
     forked = scenario("fork_late", "finally", ends, env=FORKS)
-    forked.wait_for("ready")
-    forked.send(signal.SIGTERM)
-    lines, status = forked.finish()
+    lines, status = forked.end_by(signal.SIGTERM)
     own = ["child closed"] * (ends == "registers")
     assert of(lines, "child", "exit", "closed") == [*own, "exit code 5", "closed True"]
     assert status == -signal.SIGTERM
@@ -371,9 +369,7 @@ def test_a_fork_as_the_main_thread_unwinds_is_a_process_of_its_own(scenario, end
 def test_a_fork_while_the_process_ends_runs_nothing_of_its_parent(scenario, where):
     """In a hook of somebody else, in a thread that is waited for, and behind the items."""
     forked = scenario("fork_late", where, "os._exit", env=FORKS)
-    forked.wait_for("ready")
-    forked.send(signal.SIGTERM)
-    lines, status = forked.finish()
+    lines, status = forked.end_by(signal.SIGTERM)
     expected = ["exit code 5", "closed True"]
     if where == "exit function":
         expected.reverse()
@@ -474,7 +470,5 @@ def test_a_fork_in_what_unwinds_writes_nothing_of_its_parent(script):
         """,
         env={"PYTHONWARNINGS": "ignore:This process:DeprecationWarning"},
     )
-    worker.wait_for("ready")
-    worker.send(signal.SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(signal.SIGTERM)
     assert (without(lines, INLINE), status) == (["child", "row"], -signal.SIGTERM)

@@ -53,9 +53,7 @@ def cut(script):
 
     def run(*, limits="linger=0.5", before="pass", ready="pass", end="pass", signum=SIGTERM):
         worker = script(PROGRAM.format(limits=limits, before=before, ready=ready, end=end))
-        worker.wait_for("ready" if "ready" in ready else "busy")
-        worker.send(signum)
-        lines, status = worker.finish()
+        lines, status = worker.end_by(signum, after="ready" if "ready" in ready else "busy")
         return lines, status
 
     return run
@@ -203,9 +201,7 @@ def test_a_thread_that_does_not_end_after_its_stop(script):
         while True:
             time.sleep(0.01)
     """)
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (own(lines), status) == (["told"], -SIGTERM)
     assert_one_says(
         lines,

@@ -54,9 +54,7 @@ def test_a_program_ends_as_without_graceexit_after_its_items(scenario, kind, how
 def test_a_swallowed_exit_does_not_keep_the_process_alive(stubborn):
     """A main thread that goes on after the signal has `linger`; then the items run."""
     worker = stubborn("swallow", "waits")
-    worker.wait_for("ready")
-    worker.send(signal.SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(signal.SIGTERM)
     lines, cut = cut_off(lines)
     expected = ["swallowed", "ready", "closing", "closed"]
     assert (steps(lines), cut, status) == (expected, ["MainThread"], -signal.SIGTERM)
@@ -118,18 +116,14 @@ def test_an_exit_function_that_an_item_registers_runs_once(script):
         while True:
             time.sleep(0.01)
     """)
-    worker.wait_for("ready")
-    worker.send(signal.SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(signal.SIGTERM)
     assert (steps(lines), status) == (["exit function"], -signal.SIGTERM)
 
 
 def test_sigterm_while_exit_functions_run_kills_as_it_did_before(stubborn):
     """Once the items are done what was SIG_DFL is SIG_DFL again."""
     worker = stubborn("exit function", "ends")
-    worker.wait_for("exit function")
-    worker.send(signal.SIGTERM)
-    assert worker.finish() == ([], -signal.SIGTERM)
+    assert worker.end_by(signal.SIGTERM, after="exit function") == ([], -signal.SIGTERM)
 
 
 def test_sigterm_while_threads_are_joined_leaves_them_behind(stubborn):
@@ -172,9 +166,7 @@ def test_a_stuck_thread_is_left_behind_and_the_status_is_kept(stubborn, ends, st
 def test_nothing_runs_where_nobody_is_asked(stubborn, what, signum, status):
     """`os._exit` and SIGKILL end a process at once."""
     worker = stubborn(what, "waits")
-    worker.wait_for("ready")
-    worker.send(signum)
-    assert worker.finish() == ([], status)
+    assert worker.end_by(signum) == ([], status)
 
 
 @pytest.mark.parametrize("again", [[], ["again"]])

@@ -87,9 +87,7 @@ def test_the_script_removes_its_folder_however_it_ends(example, signum, status):
 def test_the_worker_thread_sends_the_rest_before_its_connection_is_closed(example):
     """Every message that has been queued is sent, once and in order; then comes the callback."""
     running = example("02_worker_thread.py")
-    running.wait_for("queued 3")
-    running.send(signal.SIGTERM)
-    _, status = running.finish()
+    _, status = running.end_by(signal.SIGTERM, after="queued 3")
     lines = steps(running.lines)
     sent = [int(line.split()[1]) for line in ours(lines, "sent")]
     queued = [int(line.split()[1]) for line in ours(lines, "queued")]

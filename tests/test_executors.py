@@ -385,9 +385,7 @@ def test_a_pool_whose_jobs_an_item_cancels_is_shut_down(script):
         while True:
             time.sleep(0.01)
     """)
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (own(lines), status) == (["closed"], -SIGTERM)
 
 

@@ -46,9 +46,7 @@ def test_the_first_registration_may_come_from_any_thread(script, how):
     """Handlers are set by the first one that comes on the main thread."""
     then, more = ON_THE_MAIN_THREAD[how]
     worker = script(LATE.format(then=then), "waits")
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (steps(lines), status) == ([*more, "of the thread"], -SIGTERM)
 
 
@@ -145,9 +143,7 @@ def test_the_process_dies_of_the_signal_all_the_same(script, what, goes_on):
             while {goes_on}:
                 time.sleep(0.01)
     """)
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (own(lines), status) == (["closed"], -SIGTERM)
 
 
@@ -164,8 +160,6 @@ def test_install_takes_its_place_in_front_of_a_later_handler(script):
         while True:
             time.sleep(0.01)
     """)
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert own(lines)[:2] == ["the handler of the program", "closed"]
     assert status in (1, -SIGTERM)

@@ -123,9 +123,7 @@ def test_a_handler_that_raises_does_not_cut_the_run_of_the_exit_function_short(s
         threading.Thread(target=job).start()
         signal.raise_signal(signal.SIGTERM)
     """)
-    late.wait_for("begun")
-    late.send(signal.SIGUSR1)
-    assert late.finish() == (["registered late"], 4)
+    assert late.end_by(signal.SIGUSR1, after="begun") == (["registered late"], 4)
 
 
 def test_a_signal_in_a_hook_of_somebody_else_raises_nothing_there(script):

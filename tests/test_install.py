@@ -92,9 +92,7 @@ def test_off_the_main_thread_the_hooks_are_installed_and_the_handlers_left_out(s
     assert [line for line in lines if not re.match(WHY, line)] == ["ready", "closed"]
     assert status == 0
     terminated = script(source, "waits")
-    terminated.wait_for("ready")
-    terminated.send(SIGTERM)
-    assert terminated.finish() == ([], -SIGTERM)
+    assert terminated.end_by(SIGTERM) == ([], -SIGTERM)
 
 
 def test_an_ignored_signal_stays_ignored_and_ctrl_c_stays_pythons(script):
@@ -164,9 +162,7 @@ def test_a_handler_of_the_program_is_called_and_decides_how_to_end(script, when,
         """,
         when,
     )
-    running.wait_for("ready")
-    running.send(SIGTERM)
-    lines, ended = running.finish()
+    lines, ended = running.end_by(SIGTERM)
     noted = "None" if when == "after" else "15"
     raised = ["ZeroDivisionError"] if status == 1 else []
     assert (steps(lines), ended) == ([f"handled {noted}", *raised, "closed"], status)
@@ -207,9 +203,7 @@ def test_only_the_signals_given_are_handled_and_one_no_longer_given_is_given_bac
     for signum, expected in ((signal.SIGHUP, ["closed"]), (SIGTERM, [])):
         running = script(source)
         running.wait_for("True")
-        running.wait_for("ready")
-        running.send(signum)
-        lines, status = running.finish()
+        lines, status = running.end_by(signum)
         assert (steps(lines), status) == (expected, -signum)
 
 

@@ -72,9 +72,7 @@ CONSUMES = """
 def test_a_producer_with_messages_queued_loses_none(script, broker):
     """Its sender is another task, which lives until the main task has ended."""
     producer = script(PRODUCES, broker)
-    producer.wait_for("ready")
-    producer.send(signal.SIGTERM)
-    lines, status = producer.finish()
+    lines, status = producer.end_by(signal.SIGTERM)
     assert (own(lines), status) == (["stopped", "closed"], -signal.SIGTERM)
     assert script(CONSUMES, broker).finish() == (["202 202"], 0)
 

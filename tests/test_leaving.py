@@ -46,9 +46,7 @@ def test_a_main_thread_that_a_hook_holds_after_a_signal_is_left_behind(script):
             time.sleep(0.01)
         """
     )
-    held.wait_for("ready")
-    held.send(SIGTERM)
-    lines, status = held.finish()
+    lines, status = held.end_by(SIGTERM)
     lines, cut = cut_off(lines)
     assert ({*steps(lines)}, cut) == ({"closed", "held"}, ["MainThread"])
     assert lines.count("closed") == 1
@@ -124,9 +122,7 @@ def test_exit_functions_that_hang_after_a_signal_get_five_seconds(script):
         while True:
             time.sleep(0.01)
     """)
-    hanging.wait_for("ready")
-    hanging.send(SIGTERM)
-    lines, status = hanging.finish()
+    lines, status = hanging.end_by(SIGTERM)
     assert (own(lines), status) == (["closed", "exit function"], -SIGTERM)
     said = "exit functions have not returned within 0.1 s"
     assert_one_says(lines, ON_SIGTERM, said, place("<lambda>"))
@@ -172,9 +168,7 @@ def test_a_thread_that_was_left_behind_takes_no_other_with_it(script):
         while True:
             time.sleep(0.01)
     """)
-    working.wait_for("ready")
-    working.send(SIGTERM)
-    lines, status = working.finish()
+    lines, status = working.end_by(SIGTERM)
     ours = [line for line in lines if line.startswith(("closed", "the job", "registered"))]
     assert (ours, status) == (["closed", "the job is done", "registered late"], 4)
 
@@ -194,9 +188,7 @@ def test_a_death_is_not_kept_off_by_what_is_raised_beside_the_exit_functions(scr
         while True:
             time.sleep(0.01)
     """)
-    dying.wait_for("ready")
-    dying.send(SIGTERM)
-    lines, status = dying.finish()
+    lines, status = dying.end_by(SIGTERM)
     assert (steps(lines), status) == (["closed"], -SIGTERM)
 
 
@@ -220,9 +212,7 @@ def test_a_lock_of_the_imports_that_is_never_released_does_not_keep_the_process_
         while True:
             time.sleep(0.01)
     """)
-    importing.wait_for("ready")
-    importing.send(SIGTERM)
-    lines, status = importing.finish()
+    lines, status = importing.end_by(SIGTERM)
     assert "swallowed" in lines
     assert "closed" in lines
     assert any(
@@ -282,9 +272,7 @@ def test_streams_that_are_gone_do_not_keep_the_process_from_its_death(script, br
             time.sleep(0.01)
         """
     )
-    broken.wait_for("ready")
-    broken.send(SIGTERM)
-    _, status = broken.finish()
+    _, status = broken.end_by(SIGTERM)
     assert status == -SIGTERM
     assert (tmp_path / "closed").exists()
 
@@ -333,9 +321,7 @@ def test_what_items_need_after_ctrl_c_does_not_change_the_status(script):
         while True:
             time.sleep(0.01)
     """)
-    interrupted.wait_for("ready")
-    interrupted.send(SIGINT)
-    lines, status = interrupted.finish()
+    lines, status = interrupted.end_by(SIGINT)
     assert "left" in lines
     assert any(
         line.startswith("callback 'broken' ") and " failed: " in line for line in said(lines)

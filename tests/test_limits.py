@@ -98,9 +98,7 @@ def test_a_signal_that_sigwait_takes_is_not_noticed(script):
         print("ready")
         print(signal.sigwait([signal.SIGTERM]) == signal.SIGTERM, graceexit.exiting.is_set())
     """)
-    running.wait_for("ready")
-    running.send(TERM)
-    lines, status = running.finish()
+    lines, status = running.end_by(TERM)
     assert (steps(lines), status) == (["True False", "closed True None"], 0)
 
 
@@ -149,9 +147,7 @@ def test_a_signal_of_one_s_own_choice_ends_the_program(script):
         while True:
             time.sleep(0.01)
     """)
-    running.wait_for("ready")
-    running.send(signal.SIGHUP)
-    lines, status = running.finish()
+    lines, status = running.end_by(signal.SIGHUP)
     assert (steps(lines), status) == (["closed"], -signal.SIGHUP)
 
 
@@ -175,9 +171,7 @@ def test_a_handler_that_sends_the_signal_again_ends_the_process_by_os_kill(scrip
         while True:
             time.sleep(0.01)
     """)
-    running.wait_for("ready")
-    running.send(TERM)
-    lines, status = running.finish()
+    lines, status = running.end_by(TERM)
     assert (steps(lines), status) == (closed, -TERM)
 
 
@@ -200,9 +194,7 @@ def test_a_file_that_a_module_keeps_open_is_not_flushed_by_a_death(
         while True:
             time.sleep(0.01)
     """)
-    running.wait_for("ready")
-    running.send(TERM)
-    running.finish()
+    running.end_by(TERM)
     assert next(tmp_path.rglob("rows")).read_text(encoding="utf-8") == written
 
 
@@ -225,9 +217,7 @@ def test_a_registry_of_ones_own_goes_on_unwatched_when_its_run_is_unwound(script
         graceexit.install()
         r.run()
     """)
-    running.wait_for("begins 1")
-    running.send(TERM)
-    lines, status = running.finish()
+    lines, status = running.end_by(TERM, after="begins 1")
     assert [line for line in steps(lines) if line.startswith("done")] == [f"done {n}" for n in done]
     assert status == -TERM
 

@@ -54,9 +54,7 @@ logging.basicConfig(level=logging.INFO, handlers=[Handler()])
 def ended(script, log, name="poller"):
     """Run the program to its death; return its pid and its lines."""
     worker = script(PROGRAM.format(log=log, name=name))
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert status == -SIGTERM
     return worker.pid, lines
 

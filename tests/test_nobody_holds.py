@@ -617,9 +617,7 @@ NOBODY_READS = {
 def test_a_stderr_that_nobody_reads_does_not_hold_up_the_last_resort(script, what):
     """A C call keeps the GIL, and stderr takes nothing: the process is gone all the same."""
     worker = script(LAST_RESORT.format(stderr=at_depth(1, NOBODY_READS[what])))
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert lines == []
     assert status == 1 or (WITHOUT_GIL and status == -SIGTERM)
 

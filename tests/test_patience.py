@@ -32,9 +32,7 @@ def test_items_wait_for_a_hook_of_somebody_else_within_linger(script):
         while True:
             time.sleep(0.01)
     """)
-    working.wait_for("ready")
-    working.send(SIGTERM)
-    lines, status = working.finish()
+    lines, status = working.end_by(SIGTERM)
     assert (steps(lines), status) == (["worked", "closed"], -SIGTERM)
 
 
@@ -112,9 +110,7 @@ def test_an_ignored_ctrl_c_stays_ignored_during_the_exit(script):
         graceexit.on_exit(lambda: (print("begun"), time.sleep(1), print("closed")))
         graceexit._signals.SAME_PRESS = 0
     """)
-    ignoring.wait_for("begun")
-    ignoring.send(SIGINT)
-    lines, status = ignoring.finish()
+    lines, status = ignoring.end_by(SIGINT, after="begun")
     assert (lines, status) == (["closed"], 0)
 
 

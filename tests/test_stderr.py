@@ -55,9 +55,7 @@ def test_a_file_that_is_descriptor_2_stays_as_it_is(without_stderr, tmp_path, wh
     if NO_THREADS_AT_THE_END and "overruns" in what:
         pytest.skip("Python 3.12.0 to 3.12.2 start no thread at their end: no item is left behind")
     worker = without_stderr(PROGRAM.format(what=SAYS[what]), "waits")
-    worker.wait_for("2 ready")
-    worker.send(SIGTERM)
-    _, status = worker.finish()
+    _, status = worker.end_by(SIGTERM, after="2 ready")
     assert (tmp_path / "data").read_text() == "precious\n"
     assert status == -SIGTERM
 
@@ -72,9 +70,7 @@ def test_the_last_resort_prints_nothing_into_it(without_stderr, tmp_path):
     source += f"try:\n    {ready}\n    while True:\n        time.sleep(0.01)\n"
     source += 'finally:\n    re.match("(a+)+b", "a" * 60)\n'
     worker = without_stderr(source, "waits")
-    worker.wait_for("2 ready")
-    worker.send(SIGTERM)
-    _, status = worker.finish()
+    _, status = worker.end_by(SIGTERM, after="2 ready")
     assert (tmp_path / "data").read_text() == "precious\n"
     assert status == 1 or (WITHOUT_GIL and status == -SIGTERM)
 

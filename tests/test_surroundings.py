@@ -290,9 +290,7 @@ def test_ctrl_c_in_pytest_ends_the_session_as_ever(program, tmp_path):
     session = program(
         sys.executable, "-m", "pytest", "-s", "-q", "-p", "no:cacheprovider", cwd=tmp_path
     )
-    session.wait_for("ready")
-    session.send(SIGINT)
-    lines, status = session.finish()
+    lines, status = session.end_by(SIGINT)
     assert any("KeyboardInterrupt" in line for line in lines)
     assert steps(lines)[-1:] == ["closed"]
     assert status == 2
@@ -333,9 +331,7 @@ def test_a_signal_while_jobs_are_given_to_a_pool_loses_none(script):
             if len(given) == 100:
                 print("ready")
     """)
-    feeding.wait_for("ready")
-    feeding.send(SIGTERM)
-    lines, status = feeding.finish()
+    lines, status = feeding.end_by(SIGTERM)
     assert (steps(lines), status) == (["True"], -SIGTERM)
 
 
@@ -455,9 +451,7 @@ def test_a_signal_is_answered_in_time_where_a_test_has_stopped_the_clock(script)
                 while True:
                     time.sleep(0.01)
     """)
-    frozen.wait_for("ready")
-    frozen.send(SIGTERM)
-    lines, status = frozen.finish()
+    lines, status = frozen.end_by(SIGTERM)
     assert (own(lines), status) == (["closed"], -SIGTERM)
 
 

@@ -174,9 +174,7 @@ def test_a_gather_that_is_the_main_task_is_cancelled_and_has_not_failed(script):
         loop.call_soon(print, "ready")
         loop.run_until_complete(future)
     """)
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (steps(lines), status) == (["unwinds", "unwinds", "closed"], -SIGTERM)
 
 
@@ -251,9 +249,7 @@ def test_a_generator_of_the_main_task_is_closed(script):
 
         asyncio.run(main())
     """)
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (steps(lines), status) == (["the generator is closed", "closed"], -SIGTERM)
 
 
@@ -278,9 +274,7 @@ def test_an_unwinding_that_hangs_is_bounded_and_named(script, limit):
 
         asyncio.run(main())
     """)
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (own(lines), status) == (["closed"], -SIGTERM)
     assert_one_says(lines, ON_SIGTERM, MAIN_THREAD, LINGER if limit == "linger" else GRACE)
 
@@ -369,9 +363,7 @@ def test_a_loop_s_own_handler_of_sigterm_is_called_and_decides(script):
         asyncio.run(main())
         print("after the loop")
     """)
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (steps(lines), status) == (["drained", "after the loop", "closed"], 0)
 
 
@@ -393,9 +385,7 @@ def test_a_main_task_that_swallows_its_cancellation_is_the_last_that_runs(script
         asyncio.run(main())
         print("never: what follows it")
     """)
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (steps(lines), status) == (["swallowed", "closed"], -SIGTERM)
 
 
@@ -419,9 +409,7 @@ def test_a_main_task_that_takes_its_time_is_not_cut(script):
 
         asyncio.run(main())
     """)
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (steps(lines), status) == (["unwound", "closed"], -SIGTERM)
 
 
@@ -468,9 +456,7 @@ def test_a_loop_that_runs_after_hold_has_its_own_handler_for_ctrl_c(script):
             graceexit.uninstall()
             print(signal.default_int_handler is real is signal.getsignal(signal.SIGINT))
     """)
-    worker.wait_for("ready")
-    worker.send(SIGINT)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGINT)
     cancelled = "cancelled alone" if VERSION >= (3, 11) else "cancelled"
     assert (own(lines), status) == ([cancelled, "True"], 0)
 
@@ -591,9 +577,7 @@ def test_the_exit_is_not_lost_in_code_from_which_no_exception_gets_out(script, w
             print("saved")
     """
     )
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (steps(lines), status) == (["saved", "closed"], -SIGTERM)
 
 
@@ -616,9 +600,7 @@ def test_what_else_is_ignored_comes_to_the_programs_own_hook(script):
         finally:
             Handle()
     """)
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (steps(lines), status) == (["unraisable of the program", "closed"], -SIGTERM)
 
 
@@ -647,9 +629,7 @@ def test_called_by_another_handler_ours_notes_the_signal_and_raises_nothing(scri
                 time.sleep(0.05)
         print("step done")
     """)
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (steps(lines), status) == (["step done", f"closed {SIGTERM:d}"], 0)
 
 
@@ -678,9 +658,7 @@ def test_ctrl_c_is_the_signal_that_the_exit_names(script, how):
         while True:
             time.sleep(0.01)
     """)
-    worker.wait_for("ready")
-    worker.send(SIGINT)
-    lines, ended = worker.finish()
+    lines, ended = worker.end_by(SIGINT)
     assert (own(lines), ended) == ([*keyboard, f"closed {SIGINT:d}"], status)
     assert said(lines)
     assert all(re.search(ON_CTRL_C, line) for line in said(lines))
@@ -722,9 +700,7 @@ def test_grace_counts_from_ctrl_c(script, then):
         except KeyboardInterrupt:
             {then.strip()}
     """)
-    worker.wait_for("ready")
-    worker.send(SIGINT)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGINT)
     assert f"closed {SIGINT:d} True" in lines
     assert status in (-SIGINT, 1)
 
@@ -747,9 +723,7 @@ def test_a_program_that_goes_on_after_ctrl_c_is_not_ended_by_its_grace(script):
             time.sleep(0.01)
         print(graceexit.exiting.is_set())
     """)
-    worker.wait_for("ready")
-    worker.send(SIGINT)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGINT)
     assert (steps(lines), status) == (["goes on", "False", "closed None"], 0)
 
 
@@ -765,9 +739,7 @@ def test_the_unraisable_hook_of_the_program_is_back_when_it_has_unwound(script):
         while True:
             time.sleep(0.01)
     """)
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (steps(lines), status) == (["closed True"], -SIGTERM)
 
 
@@ -974,9 +946,7 @@ def test_a_block_that_does_not_end_is_cut_and_named(script, limit):
         with graceexit.hold():
             step()
     """)
-    worker.wait_for("began")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM, after="began")
     assert (own(lines), status) == (["closed"], -SIGTERM)
     limit = LINGER if limit == "linger" else GRACE
     assert_one_says(lines, ON_SIGTERM, MAIN_THREAD, place("step"), limit)
@@ -1050,9 +1020,7 @@ def test_a_block_on_another_thread_holds_nothing(script):
         while True:
             time.sleep(0.01)
     """)
-    worker.wait_for("began")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM, after="began")
     assert (steps(lines), status) == (["closed"], -SIGTERM)
 
 
@@ -1349,9 +1317,7 @@ IN_ASYNCIO = pytest.param(
 def test_what_has_unwound_keeps_nothing_open(script, runs):
     """A file of a function that has ended is closed, though a signal has ended it."""
     worker = script(WRITES + f"    {runs}")
-    worker.wait_for("ready")
-    worker.send(SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(SIGTERM)
     assert (steps(lines), status) == (["True"], -SIGTERM)
 
 

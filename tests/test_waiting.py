@@ -65,9 +65,7 @@ def test_the_ender_is_told_what_it_waits_for(script, ends):
         """,
         ends,
     )
-    worker.wait_for("ready")
-    worker.send(signal.SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(signal.SIGTERM)
     lines, cut = cut_off(lines)
     assert (lines, status) == (["closed"], -signal.SIGTERM)
     assert cut == ["Thread-1 (other)"] * (ends == "end")
@@ -76,9 +74,7 @@ def test_the_ender_is_told_what_it_waits_for(script, ends):
 def test_a_job_that_outlives_linger_is_finished_under_the_programs_own_handler(scenario):
     """The items run after `linger`; the signal was not ours, so nothing else is cut short."""
     worker = scenario("terminated")
-    worker.wait_for("ready")
-    worker.send(signal.SIGTERM)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(signal.SIGTERM)
     lines, cut = cut_off(lines)
     rest = ["closed", "the job is done"]
     if NO_THREADS_AT_THE_END:  # there Python itself waits for it
@@ -208,9 +204,7 @@ def test_the_first_ctrl_c_after_sigterm_is_a_notice_too(script):
     """)
     worker.wait_for("ready")
     worker.send(signal.SIGTERM)
-    worker.wait_for("waits")
-    worker.send(signal.SIGINT)
-    lines, status = worker.finish()
+    lines, status = worker.end_by(signal.SIGINT, after="waits")
     assert (own(lines), status) == (["worked", "closed"], -signal.SIGTERM)
     assert_one_says(lines, "Ctrl-C: waiting .* more for thread", place("work"))
 
