@@ -82,7 +82,11 @@ class Runs:
     def complete(self) -> Report:
         """Run all items; return what has been run, when that has been said."""
         begun = monotonic()
-        outcomes = self.advance()
+        try:
+            outcomes = self.advance()
+        except BaseException:
+            self.advance()  # whoever is unwound meanwhile leaves no item unwatched
+            raise
         self.log.flush(1.0)
         self.let_go()
         return Report(outcomes, None, monotonic() - begun)

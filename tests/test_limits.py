@@ -198,30 +198,6 @@ def test_a_file_that_a_module_keeps_open_is_not_flushed_by_a_death(
     assert next(tmp_path.rglob("rows")).read_text(encoding="utf-8") == written
 
 
-@pytest.mark.parametrize(("waits", "done"), [("", []), ("graceexit.on_exit(r.run)", [1, 0])])
-def test_a_registry_of_ones_own_goes_on_unwatched_when_its_run_is_unwound(script, waits, done):
-    """An item of the process that runs it again waits for the rest."""
-    running = script(f"""
-        import time
-        import graceexit
-
-        def slow(n):
-            print("begins", n)
-            time.sleep({0.5 if waits else 60})
-            print("done", n)
-
-        r = graceexit.Registry()
-        for n in range(2):
-            r.register(lambda n=n: slow(n))
-        {waits}
-        graceexit.install()
-        r.run()
-    """)
-    lines, status = running.end_by(TERM, after="begins 1")
-    assert [line for line in steps(lines) if line.startswith("done")] == [f"done {n}" for n in done]
-    assert status == -TERM
-
-
 @pytest.mark.parametrize(
     ("runs", "ends"),
     [

@@ -1024,6 +1024,50 @@ def test_a_block_on_another_thread_holds_nothing(script):
     assert (steps(lines), status) == (["closed"], -SIGTERM)
 
 
+RUN = """
+    import os, sys, time
+    import graceexit
+
+    sys.excepthook = lambda kind, *_: print(kind.__name__)
+
+    def item():
+        for signum in map(int, sys.argv[1:]):
+            os.kill(os.getpid(), signum)
+            time.sleep(0.5)
+        print("done")
+
+    graceexit.on_exit(lambda: print("closed"))
+    registry = graceexit.Registry()
+    registry.on_exit(lambda: print("last"))
+    registry.on_exit(item)
+    {run}
+    print("never")
+"""
+OWN, SHARED = ["done", "last"], ["done", "closed"]
+RUNS = {
+    "registry.run()": (OWN, ["closed"]),
+    "with registry: pass": (OWN, ["closed"]),
+    "graceexit.on_exit(item); graceexit.shutdown()": (SHARED, []),
+}
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("signum", [SIGTERM, SIGINT])
+def test_items_that_are_being_run_are_in_hand(script, run, signum):
+    """All of them are run, and then the main thread unwinds."""
+    lines, status = script(RUN.format(run=run), int(signum)).finish()
+    before, after = RUNS[run]
+    keyboard = ["KeyboardInterrupt"] * (signum == SIGINT)
+    assert (steps(lines), status) == ([*before, *keyboard, *after], -signum)
+
+
+def test_ctrl_c_pressed_again_leaves_a_run_of_items(script):
+    """A person who wants out is not kept."""
+    program = RUN.format(run="registry.run()").replace('print("done")', "time.sleep(60)")
+    lines, status = script(program, int(SIGINT), int(SIGINT)).finish()
+    assert (steps(lines), status) == (["KeyboardInterrupt", "closed"], -SIGINT)
+
+
 # Children: nothing runs beside what it closes
 
 BESIDE = """
