@@ -237,8 +237,8 @@ class Registry:
         for the first and finds nothing left; a call from inside an item returns at once. Afterwards
         the registry is empty and can be used again.
 
-        What a signal raises meanwhile, such as KeyboardInterrupt, is raised when the items have
-        ended; at a second one the items go on, and nobody waits for them.
+        A SystemExit or KeyboardInterrupt of a signal that comes meanwhile is raised when the items
+        have ended. After a second one, or another exception, they go on and nobody waits for them.
 
         Returns:
             What has been run, and how it went.

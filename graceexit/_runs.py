@@ -84,7 +84,7 @@ class Runs:
         begun = monotonic()
         try:
             outcomes = self.advance()
-        except BaseException:
+        except (SystemExit, KeyboardInterrupt):
             self.advance()  # whoever is unwound meanwhile leaves no item unwatched
             raise
         self.log.flush(1.0)

@@ -1061,6 +1061,27 @@ def test_items_that_are_being_run_are_in_hand(script, run, signum):
     assert (steps(lines), status) == ([*before, *keyboard, *after], -signum)
 
 
+def test_a_limit_that_the_program_has_set_leaves_a_run_of_items(script):
+    """An exception of another kind, such as that of an alarm, is raised at once."""
+    lines, status = script("""
+        import signal, time
+        import graceexit
+
+        def over(*_):
+            raise TimeoutError
+
+        signal.signal(signal.SIGALRM, over)
+        registry = graceexit.Registry()
+        registry.on_exit(lambda: time.sleep(60), timeout=None)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        try:
+            registry.run()
+        except TimeoutError:
+            print("over")
+    """).finish()
+    assert (steps(lines), status) == (["over"], 0)
+
+
 def test_ctrl_c_pressed_again_leaves_a_run_of_items(script):
     """A person who wants out is not kept."""
     program = RUN.format(run="registry.run()").replace('print("done")', "time.sleep(60)")
