@@ -29,6 +29,7 @@ from time import sleep
 
 from graceexit._cpython import in_child
 from graceexit._items import is_running
+from graceexit._latch import StandIn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,10 +60,11 @@ class Executors:
     def __init__(self) -> None:
         self._held: list[Held] = []
         self._meanwhile: list[Callable[[], object]] = []  # hooks that come too late for Python
-        self._real: Any = None  # what our `_register_atexit` has replaced
         self._over: Callable[[], object] | None = None  # the hook that says that all have run
-        self._exit_function: Any = None  # what ours has replaced, in multiprocessing
-        self._finalizers: Callable[[], object] | None = None  # it, if it has been called
+        self._wanted: Callable[[], bool] = lambda: False  # whether finalizers are to be held
+        self._finalizers: Callable[[], object] | None = None  # those that are held
+        self._registering = StandIn(threading, "_register_atexit", self._register_atexit)
+        self._finalizing = StandIn(None, "_exit_function", self._exit_function)
 
     def hold(self, over: "Callable[[], object]", *, pools: bool) -> None:
         """Hold the hooks of the *pools*, and have *over* called when those of others have run."""
@@ -71,12 +73,9 @@ class Executors:
             over()
             return
         # A handler may raise between any two lines: then it is done again.
-        real = getattr(threading, "_register_atexit", None)
         if pools:
             self._hold_pools(hooks)
-        if pools and real != self._register_atexit:
-            self._real = real
-            setattr(threading, "_register_atexit", self._register_atexit)  # noqa: B010
+            self._registering.put()
         if over not in hooks:
             hooks.insert(0, over)
         self._over = over
@@ -92,19 +91,10 @@ class Executors:
 
     def hold_finalizers(self, wanted: "Callable[[], bool]") -> None:
         """Hold those that multiprocessing calls in a child of its own, if *wanted()* then."""
-        util: Any = sys.modules.get("multiprocessing.util")
-        real = getattr(util, "_exit_function", None)  # it may be being imported
-        if real is None or self._exit_function or sys.version_info >= (3, 13):
-            return
-        self._exit_function = real
-
-        def exit_function(*args: "Any", **kwargs: "Any") -> object:
-            if not (in_child() and wanted()):
-                return real(*args, **kwargs)
-            self._finalizers = partial(real, *args, **kwargs)
-            return None
-
-        util._exit_function = exit_function
+        self._wanted = wanted
+        self._finalizing.module = sys.modules.get("multiprocessing.util")
+        if sys.version_info < (3, 13):
+            self._finalizing.put()
 
     def release(self, *, dying: bool = False) -> None:
         """Call what was held; in a child that is *dying*, what multiprocessing has to do there."""
@@ -122,10 +112,8 @@ class Executors:
     def forget(self) -> None:
         """Give the hooks back as they were, and call none of them: uninstalled, or forked."""
         self._give_back()
-        util: Any = sys.modules.get("multiprocessing.util")
-        if self._exit_function is not None and util is not None:
-            util._exit_function = self._exit_function
-        self._exit_function = self._finalizers = None
+        self._finalizing.take_away()
+        self._finalizers = None
 
     def _give_back(self) -> "list[Callable[[], object]]":
         """Put the hooks back into their places; return those that nobody holds any more."""
@@ -142,20 +130,25 @@ class Executors:
             if not getattr(threading, "_SHUTTING_DOWN", False):
                 hooks[:] = [hook for hook in hooks if hook != self._over]
             self._over = None
-        current = getattr(threading, "_register_atexit", None)
-        if self._real is not None and current == self._register_atexit:
-            setattr(threading, "_register_atexit", self._real)  # noqa: B010  (checkers do not know it)
-            self._real = None
+        self._registering.take_away()
         return free
 
     def _register_atexit(self, func: "Any", *arg: "Any", **kwargs: "Any") -> None:
         """Register a hook; one that comes too late is called with those that are held."""
         try:
-            self._real(func, *arg, **kwargs)
+            self._registering.real(func, *arg, **kwargs)
             # An item may import a pool before Python has come to the hooks.
             self._hold_pools(getattr(threading, "_threading_atexits", []))
         except RuntimeError:
             self._meanwhile.append(partial(func, *arg, **kwargs))
+
+    def _exit_function(self, *args: "Any", **kwargs: "Any") -> None:
+        """Finalize what multiprocessing has, unless that is held."""
+        finalizers = partial(self._finalizing.real, *args, **kwargs)
+        if in_child() and self._wanted():
+            self._finalizers = finalizers
+        else:
+            finalizers()
 
 
 class Jobs:
@@ -168,13 +161,14 @@ class Jobs:
         self._workers: dict[threading.Thread, Any] = {}
         self._unmarked: list[Any] = []  # queues that have had no room for a mark
         self._futures: list[Any] = []
-        self._module: Any = sys.modules.get("concurrent.futures.thread")
-        self._later: Any = None
+        self._module: Any = sys.modules.get(MODULES[0])
+        self._begun = False
+        self._later: StandIn | None = None  # the class of the jobs that are submitted from now on
 
     def left(self) -> list[threading.Thread]:
         """Return the workers that may still have a job of that time in hand, or before them."""
         with self._to_begin:
-            if self._later is None:
+            if not self._begun:
                 self._begin()
             unmarked, self._unmarked = self._unmarked, []
             for queue in unmarked:
@@ -189,10 +183,11 @@ class Jobs:
 
     def _begin(self) -> None:
         """Note which jobs and workers there are."""
-        self._later = False
+        self._begun = True
         if hasattr(self._module, "_WorkItem"):  # else it is being imported
-            self._later = later(self._module._WorkItem, self._begins)
-            self._module._WorkItem = self._later
+            later_job = later(self._module._WorkItem, self._begins)
+            self._later = StandIn(self._module, "_WorkItem", later_job)
+            self._later.put()
             queues = list(self._module._threads_queues.data.items())
             known = [(one(), queue) for one, queue in queues]
             # One that is being started is not in there yet, but may have a job in hand.
@@ -214,8 +209,8 @@ class Jobs:
     def end(self) -> None:
         """Wait no more: put back what was replaced."""
         self._workers = {}
-        if self._later and self._module._WorkItem is self._later:
-            self._module._WorkItem = self._later.__base__
+        if self._later is not None:
+            self._later.take_away()
 
     def _begins(self) -> None:
         """Note that the calling worker has ended what was there before."""

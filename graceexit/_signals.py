@@ -35,7 +35,7 @@ from signal import default_int_handler as real_int_handler
 from signal import raise_signal as real_raise_signal
 from threading import main_thread
 
-from graceexit._latch import within
+from graceexit._latch import StandIn, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Handlers:
         self._act = act
         self._before_death = before_death  # what runs before the process sends itself a signal
         self._layers: list[tuple[int, Layer]] = []  # in the order in which they were installed
-        self._real: Callable[[int], None] | None = None  # what our raise_signal has replaced
+        self._raising = StandIn(signal, "raise_signal", self._raise_signal)
 
     def install(self, signals: "Iterable[int]") -> bool:
         """
@@ -91,9 +91,7 @@ class Handlers:
         lost = {signum for signum in self.signals if signum not in tuple(signals)}
         self._give_back([one for one in self._layers if one[0] in lost])
         self.signals = tuple(signals)
-        if self._real is None:
-            self._real = signal.raise_signal
-            signal.raise_signal = self._raise_signal
+        self._raising.put()
         is_possible = True
         for signum in self.signals:
             if signum != SIGINT or is_to_be_noticed(getsignal(signum)):
@@ -106,9 +104,7 @@ class Handlers:
         self.signals = ()
         if isinstance(signal.default_int_handler, Layer):
             signal.default_int_handler = real_int_handler
-        if self._real is not None and signal.raise_signal == self._raise_signal:
-            signal.raise_signal = self._real
-            self._real = None
+        self._raising.take_away()
 
     def put(self, signum: int, act: "Act") -> bool:
         """
@@ -183,7 +179,7 @@ class Handlers:
         """Send the signal *signalnum* to this process, after what must run before its death."""
         if signalnum in self.signals and is_main_thread() and getsignal(signalnum) is SIG_DFL:
             self._before_death(signalnum)
-        (self._real or real_raise_signal)(signalnum)
+        (self._raising.real or real_raise_signal)(signalnum)
 
 
 def is_in_front(signum: int, layer: Layer) -> bool:

@@ -23,7 +23,7 @@ from time import sleep
 
 from graceexit._cpython import is_closing, is_under_way, main_task, stack
 from graceexit._items import NEVER
-from graceexit._latch import CLOCK
+from graceexit._latch import CLOCK, StandIn
 from graceexit._report import forget_frames
 
 TYPE_CHECKING = False
@@ -61,7 +61,7 @@ class Unwinding:
         self._exception: tuple[type[BaseException], tuple[int, ...]] = SystemExit, ()
         self._error: BaseException | None = None  # what was raised
         self._at = 0.0  # when it is to be raised again; zero for not at all
-        self._hook: Any = None  # what our `unraisablehook` has replaced
+        self._ignoring = StandIn(sys, "unraisablehook", self._unraisable)
 
     def begin(self, signum: int, frame: "FrameType | None", interrupt: "Any") -> None:
         """Unwind, in the handler of *signum*; *interrupt* is the handler of SIGINT."""
@@ -92,9 +92,7 @@ class Unwinding:
 
     def unwind(self) -> None:
         """Raise SystemExit, or KeyboardInterrupt."""
-        if self._hook is None:
-            self._hook = sys.unraisablehook
-            sys.unraisablehook = self._unraisable
+        self._ignoring.put()
         kind, arguments = self._exception
         self._error = kind(*arguments)
         raise self._error
@@ -131,9 +129,7 @@ class Unwinding:
     def end(self) -> None:
         """Put back what was replaced."""
         self._at = 0.0
-        if self._hook is not None and sys.unraisablehook == self._unraisable:
-            sys.unraisablehook = self._hook
-            self._hook = None
+        self._ignoring.take_away()
 
     def let_go(self) -> None:
         """Keep nothing alive of what the main thread has left."""
@@ -170,4 +166,4 @@ class Unwinding:
         if unraisable.exc_value is not None and unraisable.exc_value is self._error:
             self._put_off(AGAIN)
         else:
-            self._hook(unraisable)
+            self._ignoring.real(unraisable)
