@@ -48,7 +48,7 @@ class Held:
 
     def __init__(self, hook: "Callable[[], object]") -> None:
         self.hook = hook
-        self.holders = 0
+        self.holders: set[Executors] = set()  # more than one where there are copies of the package
 
     def __call__(self) -> None:
         """Do nothing, for the hook is held."""
@@ -58,7 +58,6 @@ class Executors:
     """What is held open in one process, and the way back."""
 
     def __init__(self) -> None:
-        self._held: list[Held] = []
         self._meanwhile: list[Callable[[], object]] = []  # hooks that come too late for Python
         self._over: Callable[[], object] | None = None  # the hook that says that all have run
         self._wanted: Callable[[], bool] = lambda: False  # whether finalizers are to be held
@@ -85,9 +84,8 @@ class Executors:
         for place, hook in enumerate(hooks):
             if closes_pools(hook):
                 hooks[place] = hook = Held(hook)  # noqa: PLW2901
-            if getattr(hook, "graceexit", False) and hook not in self._held:
-                hook.holders += 1
-                self._held.append(hook)
+            if hasattr(type(hook), "graceexit"):
+                hook.holders.add(self)
 
     def hold_finalizers(self, wanted: "Callable[[], bool]") -> None:
         """Hold those that multiprocessing calls in a child of its own, if *wanted()* then."""
@@ -98,7 +96,7 @@ class Executors:
 
     def release(self, *, dying: bool = False) -> None:
         """Call what was held; in a child that is *dying*, what multiprocessing has to do there."""
-        for close in [*self._meanwhile[::-1], *self._give_back()[::-1]]:
+        for close in reversed(self._give_back()):
             try:
                 close()
             except BaseException:  # noqa: S110
@@ -116,22 +114,22 @@ class Executors:
         self._finalizers = None
 
     def _give_back(self) -> "list[Callable[[], object]]":
-        """Put the hooks back into their places; return those that nobody holds any more."""
+        """Put the hooks back into their places; return what has not been called meanwhile."""
         hooks: list[Any] = getattr(threading, "_threading_atexits", [])
-        held, self._held, self._meanwhile = self._held, [], []
         free = []
-        for one in held:
-            one.holders -= 1
-            if one.holders == 0:
-                free.append(one.hook)
-                hooks[:] = [one.hook if hook is one else hook for hook in hooks]
-        if self._over is not None:
-            # Python goes through them from behind: one would be called again.
-            if not getattr(threading, "_SHUTTING_DOWN", False):
-                hooks[:] = [hook for hook in hooks if hook != self._over]
-            self._over = None
+        for place, held in enumerate(hooks):
+            if hasattr(type(held), "graceexit"):
+                held.holders.discard(self)
+                if not held.holders:
+                    hooks[place] = held.hook
+                    free.append(held.hook)
+        # Python goes through them from behind: one would be called again.
+        if self._over in hooks and not getattr(threading, "_SHUTTING_DOWN", False):
+            hooks.remove(self._over)
+        self._over = None
         self._registering.take_away()
-        return free
+        late, self._meanwhile = self._meanwhile, []
+        return free + late
 
     def _register_atexit(self, func: "Any", *arg: "Any", **kwargs: "Any") -> None:
         """Register a hook; one that comes too late is called with those that are held."""
