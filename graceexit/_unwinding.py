@@ -58,14 +58,13 @@ class Unwinding:
         self._ring = ring  # wakes the thread that looks whether it is to be raised again
         self._prepare = prepare  # sets the handler in which it is
         self._say = say  # tells of an error of the main task
-        self._exception: tuple[type[BaseException], tuple[int, ...]] = SystemExit, ()
-        self._error: BaseException | None = None  # what was raised
-        self._at = 0.0  # when it is to be raised again; zero for not at all
+        self._error: BaseException = SystemExit()  # what is raised
+        self._at = NEVER  # when it is to be raised again
         self._ignoring = StandIn(sys, "unraisablehook", self._unraisable)
 
     def begin(self, signum: int, frame: "FrameType | None", interrupt: "Any") -> None:
         """Unwind, in the handler of *signum*; *interrupt* is the handler of SIGINT."""
-        self._exception = SystemExit, (128 + signum,)
+        self._error = SystemExit(128 + signum)
         for one in stack(frame):
             sends = WORKERS.get(one.f_code.co_name)
             if sends in one.f_globals:
@@ -86,16 +85,14 @@ class Unwinding:
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt, which has been put off, unless the thread is on its way out."""
-        self._exception = KeyboardInterrupt, ()
+        self._error = KeyboardInterrupt()
         if not is_under_way():
             self.unwind()
 
     def unwind(self) -> None:
         """Raise SystemExit, or KeyboardInterrupt."""
         self._ignoring.put()
-        kind, arguments = self._exception
-        self._error = kind(*arguments)
-        raise self._error
+        raise self._error.with_traceback(None)
 
     def park(self, *_: object) -> None:
         """Stay here until the process is gone."""
@@ -109,15 +106,16 @@ class Unwinding:
 
     def due(self) -> float:
         """Return the seconds after which it is to be raised again."""
-        return self._at - CLOCK[0]() if self._at else NEVER
+        return self._at - CLOCK[0]()
 
     def again(self, frame: "FrameType | None") -> None:
         """Raise it again, if that is due: in a handler, on the main thread."""
-        if self._at and CLOCK[0]() >= self._at:
-            if is_closing(frame):
-                self._put_off(LOOK_AGAIN)
-                return
-            self._at = 0.0
+        if self.due() > 0:
+            return
+        if is_closing(frame):
+            self._put_off(LOOK_AGAIN)
+        else:
+            self._at = NEVER
             self.unwind()
 
     def _put_off(self, seconds: float) -> None:
@@ -128,20 +126,20 @@ class Unwinding:
 
     def end(self) -> None:
         """Put back what was replaced."""
-        self._at = 0.0
+        self._at = NEVER
         self._ignoring.take_away()
 
     def let_go(self) -> None:
         """Keep nothing alive of what the main thread has left."""
         forget_frames(self._error)
-        self._error = None
+        self._error = SystemExit()
 
     def _wait_for(self, task: "Any", interrupt: "Any", *, is_cancelled: bool) -> None:
         """Have the main task of asyncio end, and then leave its loop."""
         asyncio: Any = sys.modules["asyncio"]
 
         def ended(task: "Any") -> None:
-            self._at = 0.0
+            self._at = NEVER
             error = None if task.cancelled() else task.exception()
             if isinstance(error, (SystemExit, KeyboardInterrupt)):
                 return  # it has been raised already
@@ -151,7 +149,7 @@ class Unwinding:
             self.unwind()
 
         def turned() -> None:
-            self._at = 0.0
+            self._at = NEVER
 
         # A second cancellation would cut what Ctrl-C, or the end of the loop, has begun.
         runner = getattr(getattr(interrupt, "func", None), "__self__", None)
@@ -163,7 +161,7 @@ class Unwinding:
 
     def _unraisable(self, unraisable: "sys.UnraisableHookArgs", /) -> None:
         """Note that what we have raised was ignored; give the rest to whom it is for."""
-        if unraisable.exc_value is not None and unraisable.exc_value is self._error:
+        if unraisable.exc_value is self._error:
             self._put_off(AGAIN)
         else:
             self._ignoring.real(unraisable)
