@@ -26,6 +26,7 @@ import sys
 import threading
 from functools import partial
 from time import sleep
+from types import SimpleNamespace
 
 from graceexit._cpython import in_child
 from graceexit._items import is_running
@@ -155,12 +156,10 @@ class Jobs:
     def __init__(self, ring: "Callable[[], object]") -> None:
         self._ring = ring
         self._to_begin = threading.Lock()  # taken by whoever asks first
-        self._passed: set[threading.Thread] = set()
-        self._workers: dict[threading.Thread, Any] = {}
-        self._unmarked: list[Any] = []  # queues that have had no room for a mark
-        self._futures: list[Any] = []
-        self._module: Any = sys.modules.get(MODULES[0])
         self._begun = False
+        self._workers: set[threading.Thread] = set()  # which may have such a job in hand
+        self._unmarked: list[Any] = []  # queues that are to get a mark, once for each worker
+        self._futures: list[Any] = []
         self._later: StandIn | None = None  # the class of the jobs that are submitted from now on
 
     def left(self) -> list[threading.Thread]:
@@ -170,11 +169,8 @@ class Jobs:
                 self._begin()
             unmarked, self._unmarked = self._unmarked, []
             for queue in unmarked:
-                try:
-                    queue.put_nowait(Mark(self, queue))
-                except Exception:  # it is full
-                    self._unmarked.append(queue)
-        left = [one for one in self._workers if one not in self._passed and is_running(one)]
+                self._mark(queue)
+        left = [one for one in list(self._workers) if is_running(one)]
         if any(not future.done() for future in self._futures):
             left += managers()
         return left
@@ -182,22 +178,19 @@ class Jobs:
     def _begin(self) -> None:
         """Note which jobs and workers there are."""
         self._begun = True
-        if hasattr(self._module, "_WorkItem"):  # else it is being imported
-            later_job = later(self._module._WorkItem, self._begins)
-            self._later = StandIn(self._module, "_WorkItem", later_job)
+        pools: Any = sys.modules.get(MODULES[0])
+        if hasattr(pools, "_WorkItem"):  # else it is being imported
+            self._later = StandIn(pools, "_WorkItem", later(pools._WorkItem, self._begins))
             self._later.put()
-            queues = list(self._module._threads_queues.data.items())
-            known = [(one(), queue) for one, queue in queues]
+            known = [(one(), queue) for one, queue in list(pools._threads_queues.data.items())]
             # One that is being started is not in there yet, but may have a job in hand.
             for one in threading.enumerate():
-                if getattr(one, "_target", None) is self._module._worker:
+                if getattr(one, "_target", None) is pools._worker:
                     known += [(one, given) for given in getattr(one, "_args", ())]
-            self._workers = {
-                worker: queue
-                for worker, queue in known
-                if worker is not None and type(queue).__name__ in QUEUES
-            }
-            self._unmarked = list(self._workers.values())
+            queues = {one: queue for one, queue in known if type(queue).__name__ in QUEUES}
+            queues.pop(None, None)  # those that have ended
+            self._workers.update(queues)
+            self._unmarked += queues.values()
         for manager in managers():
             pending = getattr(manager, "pending_work_items", {})
             self._futures += [job.future for job in list(pending.values())]
@@ -206,47 +199,33 @@ class Jobs:
 
     def end(self) -> None:
         """Wait no more: put back what was replaced."""
-        self._workers = {}
+        self._workers = set()
         if self._later is not None:
             self._later.take_away()
 
     def _begins(self) -> None:
         """Note that the calling worker has ended what was there before."""
         worker = threading.current_thread()
-        if worker in self._workers and worker not in self._passed:
-            self._passed.add(worker)
+        if worker in self._workers:
+            self._workers.discard(worker)
             self._ring()
 
-    def take(self, mark: "Mark") -> None:
-        """Be what a mark does: one for each worker, so a worker leaves a second one to another."""
-        waited_for = [one for one in list(self._workers) if one not in self._passed]
-        if waited_for and threading.current_thread() not in waited_for:
-            try:
-                mark.queue.put_nowait(mark)
-            except Exception:  # it is full
-                self._unmarked.append(mark.queue)
-            sleep(SHY)
-        self._begins()
+    def _mark(self, queue: "Any") -> None:
+        """Put a job into *queue* that does nothing, for a worker that is idle."""
 
+        def run(*_: object) -> None:
+            # There is one for each worker, so that one that has had its own leaves this to another.
+            workers = list(self._workers)
+            if workers and threading.current_thread() not in workers:
+                self._mark(queue)
+                sleep(SHY)
+            self._begins()
 
-class Mark:
-    """A job that does nothing."""
-
-    def __init__(self, jobs: Jobs, queue: "Any") -> None:
-        self.jobs = jobs
-        self.queue = queue
-        self.future = self  # of which a pool that is shut down may ask what it asks of a future
-
-    def run(self, *_: object) -> None:
-        """Do nothing but say so."""
-        self.jobs.take(self)
-
-    def cancel(self) -> bool:
-        """Be cancelled."""
-        return True
-
-    def set_exception(self, _: object) -> None:
-        """Fail."""
+        future = sys.modules["concurrent.futures"].Future()  # which a pool that is closed cancels
+        try:
+            queue.put_nowait(SimpleNamespace(run=run, future=future))
+        except Exception:  # it is full
+            self._unmarked.append(queue)
 
 
 def later(real: "Any", begins: "Callable[[], None]") -> "Any":
@@ -262,13 +241,10 @@ def later(real: "Any", begins: "Callable[[], None]") -> "Any":
 
 def closes_pools(hook: "Any") -> bool:
     """Return whether *hook*, one of threading's, is the one that closes the pools."""
-    func = getattr(hook, "func", None)  # a partial, up to 3.12
-    code, cells = getattr(hook, "__code__", None), getattr(hook, "__closure__", None)
-    if code is not None and cells and "func" in code.co_freevars:
-        try:
-            func = cells[code.co_freevars.index("func")].cell_contents
-        except ValueError:  # it is empty
-            return False
+    try:
+        func = hook.__closure__[hook.__code__.co_freevars.index("func")].cell_contents
+    except (AttributeError, ValueError):  # up to 3.12 it is a partial; others may be anything
+        func = getattr(hook, "func", None)
     closers = [getattr(sys.modules.get(name), "_python_exit", None) for name in MODULES]
     return func is not None and any(func is close for close in closers)
 
