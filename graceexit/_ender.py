@@ -253,7 +253,7 @@ class Ender:
     def run(self, before: float = NEVER) -> "list[Outcome]":
         """Run the items of an order below *before*; return how all have ended so far."""
         self.phase = RUNNING
-        return self._runs.advance(before, self.limits.limit(), self.limits.grace)
+        return self._runs.advance(before, self.limits.limit, self.limits.grace)
 
     # LEAVING: it sees to it that the main thread ends the process, or does it itself.
 
@@ -280,7 +280,7 @@ class Ender:
                 self._end_now("the main thread does not leave what it waits for", TO_LEAVE)
         # Exit functions may wait for ever for what a thread holds that was left behind.
         must_end = self.signum is not None or self._runs.left
-        left = min(EXIT_FUNCTIONS, (self.limits.limit() or NEVER) - clock())
+        left = min(EXIT_FUNCTIONS, (self.limits.limit or NEVER) - clock())
         if must_end and not self.main.finished.wait(left):
             self._end_now("exit functions have not returned", left)
 
