@@ -12,7 +12,6 @@ import threading
 from graceexit import _signals
 from graceexit._cpython import (
     LOOKS,
-    can_start_threads,
     hide,
     in_child,
     joined_at_exit,
@@ -140,7 +139,7 @@ class Ender:
             registered()[id(self)] = set(map(id, threads))
             atexit.register(self._at_exit)  # the one registered last runs first
         if has_work and self.start() and not self.over.is_set():
-            self._executors.hold(self.main.hooks_over.set, pools=can_start_threads())
+            self._executors.hold(self.main.hooks_over.set)
         else:
             self.main.hooks_over.set()
         self._story.note("main_ended")

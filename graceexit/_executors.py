@@ -28,7 +28,7 @@ from functools import partial
 from time import sleep
 from types import SimpleNamespace
 
-from graceexit._cpython import in_child
+from graceexit._cpython import can_start_threads, in_child
 from graceexit._items import is_running
 from graceexit._latch import StandIn
 
@@ -66,14 +66,14 @@ class Executors:
         self._registering = StandIn(threading, "_register_atexit", self._register_atexit)
         self._finalizing = StandIn(None, "_exit_function", self._exit_function)
 
-    def hold(self, over: "Callable[[], object]", *, pools: bool) -> None:
-        """Hold the hooks of the *pools*, and have *over* called when those of others have run."""
+    def hold(self, over: "Callable[[], object]") -> None:
+        """Hold the hooks of the pools, and have *over* called when those of others have run."""
         hooks: list[Any] | None = getattr(threading, "_threading_atexits", None)
         if hooks is None or not hasattr(threading, "_register_atexit"):
             over()
             return
         # A handler may raise between any two lines: then it is done again.
-        if pools:
+        if can_start_threads():
             self._hold_pools(hooks)
             self._registering.put()
         if over not in hooks:

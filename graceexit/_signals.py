@@ -97,11 +97,9 @@ class Handlers:
         ours = [one for one in self._layers if one.act == self._act]
         self.give_back([one for one in ours if one.signum not in self.signals])
         self._raising.put()
-        is_possible = True
-        for signum in self.signals:
-            if signum != SIGINT or is_to_be_noticed(getsignal(signum)):
-                is_possible = self.put(signum, self._act) and is_possible
-        return is_possible
+        wanted = [one for one in self.signals if one != SIGINT or is_to_be_noticed(getsignal(one))]
+        are_set = [self.put(signum, self._act) for signum in wanted]
+        return all(are_set)
 
     def uninstall(self) -> None:
         """Put back every handler that is still ours, and the functions of `signal`."""
