@@ -23,7 +23,7 @@ from time import sleep
 
 from graceexit._cpython import is_closing, is_under_way, main_task, stack
 from graceexit._items import NEVER
-from graceexit._latch import CLOCK, StandIn
+from graceexit._latch import CLOCK, StandIn, insist
 from graceexit._report import forget_frames
 
 TYPE_CHECKING = False
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 TURN = 1.0  # seconds for a loop to turn
 LOOK_AGAIN = 0.01  # seconds between two looks whether a loop has closed
+FOR_EVER = 1e6  # seconds, of which the process has a few
 AGAIN = 0.001  # seconds after which an exception that was ignored is raised again
 
 # The worker loops of executors and pools, and what they call first with the exception of a job.
@@ -98,11 +99,7 @@ class Unwinding:
         """Stay here until the process is gone."""
         self.parked = True
         self._ring()
-        while True:
-            try:
-                sleep(60)
-            except BaseException:  # noqa: S110
-                pass  # somebody's handler
+        insist(lambda: sleep(FOR_EVER))
 
     def due(self) -> float:
         """Return the seconds after which it is to be raised again."""
