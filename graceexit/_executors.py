@@ -266,11 +266,9 @@ def workers() -> set[int]:
 
 def finalize() -> None:
     """Do what multiprocessing does at the end of a child, but wait for no process."""
-    util, processes = map(sys.modules.get, ("multiprocessing.util", "multiprocessing.process"))
-    if util is None or processes is None:
-        return
+    util: Any = sys.modules["multiprocessing.util"]
     util._run_finalizers(0)
-    for child in processes.active_children():
+    for child in sys.modules["multiprocessing.process"].active_children():
         if child.daemon:
             child._popen.terminate()
     util._run_finalizers()
