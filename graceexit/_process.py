@@ -211,7 +211,7 @@ class Process:
 
     def _on_signal(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
         """Note a signal, and do what was done before; what killed ends the process instead."""
-        in_front = _signals.is_in_front(signum, layer)
+        in_front = _signals.is_in_front(layer)
         if (ending := self.ending()) is not None:
             ending.notice(signum)
         if callable(layer.previous):

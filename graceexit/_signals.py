@@ -169,9 +169,9 @@ class Handlers:
         (self._raising.real or real_raise_signal)(signalnum)
 
 
-def is_in_front(signum: int, layer: Layer) -> bool:
+def is_in_front(layer: Layer) -> bool:
     """Return whether Python calls *layer*, and not a handler of somebody else which calls it."""
-    current: object = getsignal(signum)
+    current: object = getsignal(layer.signum)
     while current is not layer and hasattr(type(current), "graceexit"):
         current = getattr(current, "previous", None)
     return current is layer
