@@ -19,7 +19,7 @@ out what it likes, when it likes: its workers are not waited for.
 Up to 3.12 a child of multiprocessing runs its finalizers before everything else, and a queue, a
 pool or a manager is closed by them: they are held in the same way.
 
-Two copies of the package in one process know the stand-ins of each other.
+Two copies of the package in one process know what the other one holds.
 """
 
 import sys
