@@ -12,7 +12,6 @@ import threading
 from graceexit import _signals
 from graceexit._cpython import (
     LOOKS,
-    can_start_threads,
     hide,
     in_child,
     joined_at_exit,
@@ -140,7 +139,7 @@ class Ender:
             registered()[id(self)] = set(map(id, threads))
             atexit.register(self._at_exit)  # the one registered last runs first
         if has_work and self.start() and not self.over.is_set():
-            self._executors.hold(self.main.hooks_over.set, pools=can_start_threads())
+            self._executors.hold(self.main.hooks_over.set)
         else:
             self.main.hooks_over.set()
         self._story.note("main_ended")
@@ -253,7 +252,7 @@ class Ender:
     def run(self, before: float = NEVER) -> "list[Outcome]":
         """Run the items of an order below *before*; return how all have ended so far."""
         self.phase = RUNNING
-        return self._runs.advance(before, self.limits.limit(), self.limits.grace)
+        return self._runs.advance(before, self.limits.limit, self.limits.grace)
 
     # LEAVING: it sees to it that the main thread ends the process, or does it itself.
 
@@ -280,7 +279,7 @@ class Ender:
                 self._end_now("the main thread does not leave what it waits for", TO_LEAVE)
         # Exit functions may wait for ever for what a thread holds that was left behind.
         must_end = self.signum is not None or self._runs.left
-        left = min(EXIT_FUNCTIONS, (self.limits.limit() or NEVER) - clock())
+        left = min(EXIT_FUNCTIONS, (self.limits.limit or NEVER) - clock())
         if must_end and not self.main.finished.wait(left):
             self._end_now("exit functions have not returned", left)
 

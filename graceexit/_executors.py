@@ -19,16 +19,18 @@ out what it likes, when it likes: its workers are not waited for.
 Up to 3.12 a child of multiprocessing runs its finalizers before everything else, and a queue, a
 pool or a manager is closed by them: they are held in the same way.
 
-Two copies of the package in one process know the stand-ins of each other.
+Two copies of the package in one process know what the other one holds.
 """
 
 import sys
 import threading
 from functools import partial
 from time import sleep
+from types import SimpleNamespace
 
-from graceexit._cpython import in_child
+from graceexit._cpython import can_start_threads, in_child
 from graceexit._items import is_running
+from graceexit._latch import StandIn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Held:
 
     def __init__(self, hook: "Callable[[], object]") -> None:
         self.hook = hook
-        self.holders = 0
+        self.holders: set[Executors] = set()  # more than one where there are copies of the package
 
     def __call__(self) -> None:
         """Do nothing, for the hook is held."""
@@ -57,26 +59,23 @@ class Executors:
     """What is held open in one process, and the way back."""
 
     def __init__(self) -> None:
-        self._held: list[Held] = []
         self._meanwhile: list[Callable[[], object]] = []  # hooks that come too late for Python
-        self._real: Any = None  # what our `_register_atexit` has replaced
         self._over: Callable[[], object] | None = None  # the hook that says that all have run
-        self._exit_function: Any = None  # what ours has replaced, in multiprocessing
-        self._finalizers: Callable[[], object] | None = None  # it, if it has been called
+        self._wanted: Callable[[], bool] = lambda: False  # whether finalizers are to be held
+        self._finalizers: Callable[[], object] | None = None  # those that are held
+        self._registering = StandIn(threading, "_register_atexit", self._register_atexit)
+        self._finalizing = StandIn(None, "_exit_function", self._exit_function)
 
-    def hold(self, over: "Callable[[], object]", *, pools: bool) -> None:
-        """Hold the hooks of the *pools*, and have *over* called when those of others have run."""
+    def hold(self, over: "Callable[[], object]") -> None:
+        """Hold the hooks of the pools, and have *over* called when those of others have run."""
         hooks: list[Any] | None = getattr(threading, "_threading_atexits", None)
         if hooks is None or not hasattr(threading, "_register_atexit"):
             over()
             return
         # A handler may raise between any two lines: then it is done again.
-        real = getattr(threading, "_register_atexit", None)
-        if pools:
+        if can_start_threads():
             self._hold_pools(hooks)
-        if pools and real != self._register_atexit:
-            self._real = real
-            setattr(threading, "_register_atexit", self._register_atexit)  # noqa: B010
+            self._registering.put()
         if over not in hooks:
             hooks.insert(0, over)
         self._over = over
@@ -86,29 +85,19 @@ class Executors:
         for place, hook in enumerate(hooks):
             if closes_pools(hook):
                 hooks[place] = hook = Held(hook)  # noqa: PLW2901
-            if getattr(hook, "graceexit", False) and hook not in self._held:
-                hook.holders += 1
-                self._held.append(hook)
+            if hasattr(type(hook), "graceexit"):
+                hook.holders.add(self)
 
     def hold_finalizers(self, wanted: "Callable[[], bool]") -> None:
         """Hold those that multiprocessing calls in a child of its own, if *wanted()* then."""
-        util: Any = sys.modules.get("multiprocessing.util")
-        real = getattr(util, "_exit_function", None)  # it may be being imported
-        if real is None or self._exit_function or sys.version_info >= (3, 13):
-            return
-        self._exit_function = real
-
-        def exit_function(*args: "Any", **kwargs: "Any") -> object:
-            if not (in_child() and wanted()):
-                return real(*args, **kwargs)
-            self._finalizers = partial(real, *args, **kwargs)
-            return None
-
-        util._exit_function = exit_function
+        self._wanted = wanted
+        self._finalizing.module = sys.modules.get("multiprocessing.util")
+        if sys.version_info < (3, 13):
+            self._finalizing.put()
 
     def release(self, *, dying: bool = False) -> None:
         """Call what was held; in a child that is *dying*, what multiprocessing has to do there."""
-        for close in [*self._meanwhile[::-1], *self._give_back()[::-1]]:
+        for close in reversed(self._give_back()):
             try:
                 close()
             except BaseException:  # noqa: S110
@@ -122,40 +111,43 @@ class Executors:
     def forget(self) -> None:
         """Give the hooks back as they were, and call none of them: uninstalled, or forked."""
         self._give_back()
-        util: Any = sys.modules.get("multiprocessing.util")
-        if self._exit_function is not None and util is not None:
-            util._exit_function = self._exit_function
-        self._exit_function = self._finalizers = None
+        self._finalizing.take_away()
+        self._finalizers = None
 
     def _give_back(self) -> "list[Callable[[], object]]":
-        """Put the hooks back into their places; return those that nobody holds any more."""
+        """Put the hooks back into their places; return what has not been called meanwhile."""
         hooks: list[Any] = getattr(threading, "_threading_atexits", [])
-        held, self._held, self._meanwhile = self._held, [], []
         free = []
-        for one in held:
-            one.holders -= 1
-            if one.holders == 0:
-                free.append(one.hook)
-                hooks[:] = [one.hook if hook is one else hook for hook in hooks]
-        if self._over is not None:
-            # Python goes through them from behind: one would be called again.
-            if not getattr(threading, "_SHUTTING_DOWN", False):
-                hooks[:] = [hook for hook in hooks if hook != self._over]
-            self._over = None
-        current = getattr(threading, "_register_atexit", None)
-        if self._real is not None and current == self._register_atexit:
-            setattr(threading, "_register_atexit", self._real)  # noqa: B010  (checkers do not know it)
-            self._real = None
-        return free
+        for place, held in enumerate(hooks):
+            if hasattr(type(held), "graceexit"):
+                held.holders.discard(self)
+                if not held.holders:
+                    hooks[place] = held.hook
+                    free.append(held.hook)
+        # Python goes through them from behind: one would be called again.
+        if self._over in hooks and not getattr(threading, "_SHUTTING_DOWN", False):
+            hooks.remove(self._over)
+        self._over = None
+        self._registering.take_away()
+        late, self._meanwhile = self._meanwhile, []
+        return free + late
 
     def _register_atexit(self, func: "Any", *arg: "Any", **kwargs: "Any") -> None:
         """Register a hook; one that comes too late is called with those that are held."""
         try:
-            self._real(func, *arg, **kwargs)
+            self._registering.real(func, *arg, **kwargs)
             # An item may import a pool before Python has come to the hooks.
             self._hold_pools(getattr(threading, "_threading_atexits", []))
         except RuntimeError:
             self._meanwhile.append(partial(func, *arg, **kwargs))
+
+    def _exit_function(self, *args: "Any", **kwargs: "Any") -> None:
+        """Finalize what multiprocessing has, unless that is held."""
+        finalizers = partial(self._finalizing.real, *args, **kwargs)
+        if in_child() and self._wanted():
+            self._finalizers = finalizers
+        else:
+            finalizers()
 
 
 class Jobs:
@@ -164,47 +156,41 @@ class Jobs:
     def __init__(self, ring: "Callable[[], object]") -> None:
         self._ring = ring
         self._to_begin = threading.Lock()  # taken by whoever asks first
-        self._passed: set[threading.Thread] = set()
-        self._workers: dict[threading.Thread, Any] = {}
-        self._unmarked: list[Any] = []  # queues that have had no room for a mark
+        self._begun = False
+        self._workers: set[threading.Thread] = set()  # which may have such a job in hand
+        self._unmarked: list[Any] = []  # queues that are to get a mark, once for each worker
         self._futures: list[Any] = []
-        self._module: Any = sys.modules.get("concurrent.futures.thread")
-        self._later: Any = None
+        self._later: StandIn | None = None  # the class of the jobs that are submitted from now on
 
     def left(self) -> list[threading.Thread]:
         """Return the workers that may still have a job of that time in hand, or before them."""
         with self._to_begin:
-            if self._later is None:
+            if not self._begun:
                 self._begin()
             unmarked, self._unmarked = self._unmarked, []
             for queue in unmarked:
-                try:
-                    queue.put_nowait(Mark(self, queue))
-                except Exception:  # it is full
-                    self._unmarked.append(queue)
-        left = [one for one in self._workers if one not in self._passed and is_running(one)]
+                self._mark(queue)
+        left = [one for one in list(self._workers) if is_running(one)]
         if any(not future.done() for future in self._futures):
             left += managers()
         return left
 
     def _begin(self) -> None:
         """Note which jobs and workers there are."""
-        self._later = False
-        if hasattr(self._module, "_WorkItem"):  # else it is being imported
-            self._later = later(self._module._WorkItem, self._begins)
-            self._module._WorkItem = self._later
-            queues = list(self._module._threads_queues.data.items())
-            known = [(one(), queue) for one, queue in queues]
+        self._begun = True
+        pools: Any = sys.modules.get(MODULES[0])
+        if hasattr(pools, "_WorkItem"):  # else it is being imported
+            self._later = StandIn(pools, "_WorkItem", later(pools._WorkItem, self._begins))
+            self._later.put()
+            known = [(one(), queue) for one, queue in list(pools._threads_queues.data.items())]
             # One that is being started is not in there yet, but may have a job in hand.
             for one in threading.enumerate():
-                if getattr(one, "_target", None) is self._module._worker:
+                if getattr(one, "_target", None) is pools._worker:
                     known += [(one, given) for given in getattr(one, "_args", ())]
-            self._workers = {
-                worker: queue
-                for worker, queue in known
-                if worker is not None and type(queue).__name__ in QUEUES
-            }
-            self._unmarked = list(self._workers.values())
+            queues = {one: queue for one, queue in known if type(queue).__name__ in QUEUES}
+            queues.pop(None, None)  # those that have ended
+            self._workers.update(queues)
+            self._unmarked += queues.values()
         for manager in managers():
             pending = getattr(manager, "pending_work_items", {})
             self._futures += [job.future for job in list(pending.values())]
@@ -213,47 +199,33 @@ class Jobs:
 
     def end(self) -> None:
         """Wait no more: put back what was replaced."""
-        self._workers = {}
-        if self._later and self._module._WorkItem is self._later:
-            self._module._WorkItem = self._later.__base__
+        self._workers = set()
+        if self._later is not None:
+            self._later.take_away()
 
     def _begins(self) -> None:
         """Note that the calling worker has ended what was there before."""
         worker = threading.current_thread()
-        if worker in self._workers and worker not in self._passed:
-            self._passed.add(worker)
+        if worker in self._workers:
+            self._workers.discard(worker)
             self._ring()
 
-    def take(self, mark: "Mark") -> None:
-        """Be what a mark does: one for each worker, so a worker leaves a second one to another."""
-        waited_for = [one for one in list(self._workers) if one not in self._passed]
-        if waited_for and threading.current_thread() not in waited_for:
-            try:
-                mark.queue.put_nowait(mark)
-            except Exception:  # it is full
-                self._unmarked.append(mark.queue)
-            sleep(SHY)
-        self._begins()
+    def _mark(self, queue: "Any") -> None:
+        """Put a job into *queue* that does nothing, for a worker that is idle."""
 
+        def run(*_: object) -> None:
+            # There is one for each worker, so that one that has had its own leaves this to another.
+            workers = list(self._workers)
+            if workers and threading.current_thread() not in workers:
+                self._mark(queue)
+                sleep(SHY)
+            self._begins()
 
-class Mark:
-    """A job that does nothing."""
-
-    def __init__(self, jobs: Jobs, queue: "Any") -> None:
-        self.jobs = jobs
-        self.queue = queue
-        self.future = self  # of which a pool that is shut down may ask what it asks of a future
-
-    def run(self, *_: object) -> None:
-        """Do nothing but say so."""
-        self.jobs.take(self)
-
-    def cancel(self) -> bool:
-        """Be cancelled."""
-        return True
-
-    def set_exception(self, _: object) -> None:
-        """Fail."""
+        future = sys.modules["concurrent.futures"].Future()  # which a pool that is closed cancels
+        try:
+            queue.put_nowait(SimpleNamespace(run=run, future=future))
+        except Exception:  # it is full
+            self._unmarked.append(queue)
 
 
 def later(real: "Any", begins: "Callable[[], None]") -> "Any":
@@ -269,13 +241,10 @@ def later(real: "Any", begins: "Callable[[], None]") -> "Any":
 
 def closes_pools(hook: "Any") -> bool:
     """Return whether *hook*, one of threading's, is the one that closes the pools."""
-    func = getattr(hook, "func", None)  # a partial, up to 3.12
-    code, cells = getattr(hook, "__code__", None), getattr(hook, "__closure__", None)
-    if code is not None and cells and "func" in code.co_freevars:
-        try:
-            func = cells[code.co_freevars.index("func")].cell_contents
-        except ValueError:  # it is empty
-            return False
+    try:
+        func = hook.__closure__[hook.__code__.co_freevars.index("func")].cell_contents
+    except (AttributeError, ValueError):  # up to 3.12 it is a partial; others may be anything
+        func = getattr(hook, "func", None)
     closers = [getattr(sys.modules.get(name), "_python_exit", None) for name in MODULES]
     return func is not None and any(func is close for close in closers)
 
@@ -297,11 +266,9 @@ def workers() -> set[int]:
 
 def finalize() -> None:
     """Do what multiprocessing does at the end of a child, but wait for no process."""
-    util, processes = map(sys.modules.get, ("multiprocessing.util", "multiprocessing.process"))
-    if util is None or processes is None:
-        return
+    util: Any = sys.modules["multiprocessing.util"]
     util._run_finalizers(0)
-    for child in processes.active_children():
+    for child in sys.modules["multiprocessing.process"].active_children():
         if child.daemon:
             child._popen.terminate()
     util._run_finalizers()

@@ -16,7 +16,7 @@ import threading
 
 from graceexit._cpython import complete_main_thread, is_called_by_multiprocessing
 from graceexit._ender import Leave
-from graceexit._latch import insist
+from graceexit._latch import StandIn, insist
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Hooks:
         self._at_exit = at_exit
         self._fork = fork
         self._after_fork = after_fork
-        self._real: Any = None  # what ours has replaced
+        self._join = StandIn(threading, "_shutdown", self._shutdown)
         self._file: Any = None  # of the program, which its items may need, and what they spawn
         self._of = 0  # the id of its module, which is not to be kept: Python ends that first
         self._has_left = False  # the main thread has left a join that would last for ever
@@ -63,17 +63,11 @@ class Hooks:
         if self._file is None:
             program = sys.modules.get("__main__")
             self._file, self._of = getattr(program, "__file__", None), id(program)
-        current = getattr(threading, "_shutdown", None)
-        # An exception may have come between the two lines below.
-        if current is not None and current != self._shutdown and self._real in (None, current):
-            self._real = current
-            setattr(threading, "_shutdown", self._shutdown)  # noqa: B010  (checkers do not know it)
+        self._join.put()
 
     def uninstall(self) -> None:
         """Give the join back."""
-        if self._real is not None and getattr(threading, "_shutdown", None) == self._shutdown:
-            setattr(threading, "_shutdown", self._real)  # noqa: B010  (checkers do not know it)
-            self._real = None
+        self._join.take_away()
 
     def _begin_child(self) -> None:
         """Begin a forked child."""
@@ -93,8 +87,8 @@ class Hooks:
         try:
             if self._has_left:  # from 3.15 on a second call would join again
                 raise Leave  # noqa: TRY301
-            if self._real is not None:
-                self._real()
+            if self._join.real is not None:
+                self._join.real()
         except Leave:
             self._has_left = True
             # The interpreter has to hear of it, or 3.15 calls this for ever: a thread is left.

@@ -31,6 +31,7 @@ class Limits:
         grace: Seconds from the first sign of the exit to the death of the process.
         linger: Seconds for the rest of the program once the process is being ended.
         since: When the process began to be ended, not to end; None if nobody has asked for it.
+        limit: When items and exit functions have to be over, None without a grace.
     """
 
     def __init__(
@@ -41,19 +42,22 @@ class Limits:
         clock: "Callable[[], float]" = CLOCK[0],
     ) -> None:
         self.grace = grace
-        self.linger = linger
+        self.linger = NEVER if linger is None else linger
         self.clock = clock
         self.since: float | None = None
+        self.limit: float | None = None
         self.is_forking: Callable[[], bool] = lambda: False  # nothing is armed meanwhile
         self._deadline = NEVER
-        self._stderr: int | None = None  # where the last resort prints
+        self._stderr = 2  # where the last resort prints
         self._timer = sys.modules.get("faulthandler")  # imported by `install`
 
     def begin(self, since: float | None = None) -> None:
         """Have the grace begin, now or *since* the first sign of the exit."""
         if self.grace is not None and self._deadline == NEVER:
             self._stderr = stderr_that_takes_no_time()
-            self._deadline = (self.clock() if since is None else since) + self.grace
+            deadline = (self.clock() if since is None else since) + self.grace
+            self.limit = deadline - min(self.grace / 10, RESERVE)
+            self._deadline = deadline
             self.arm()
 
     def ask(self) -> None:
@@ -72,9 +76,8 @@ class Limits:
 
     def _end(self) -> tuple[float, str]:
         """Return when the rest of the program has had its time, and by which limit."""
-        ends = [(NEVER, "")]
-        if self.since is not None and self.linger is not None:
-            ends.append((self.since + self.linger, f"linger={self.linger:g} s"))
+        by_linger = NEVER if self.since is None else self.since + self.linger
+        ends = [(by_linger, f"linger={self.linger:g} s")]
         if self.grace is not None:
             ends.append((self._deadline - self.grace / 2, f"half of grace={self.grace:g} s"))
         return min(ends, key=lambda end: end[0])
@@ -88,17 +91,10 @@ class Limits:
         """
         now = self.clock()
         if dying:
-            linger = NEVER if self.linger is None else self.linger
-            return begun + min(linger, max(self.left() / 2, 0.0)) - now
+            return begun + min(self.linger, max(self.left() / 2, 0.0)) - now
         if ending or self.grace is not None:
             return max(self.patience(), begun + CLOSE - now)
         return NEVER
-
-    def limit(self) -> float | None:
-        """Return when items and exit functions have to be over, None without a grace."""
-        if self.grace is None or self._deadline == NEVER:
-            return None
-        return self._deadline - min(self.grace / 10, RESERVE)
 
     def left(self) -> float:
         """Return the seconds after which the process has to be gone."""
@@ -107,7 +103,7 @@ class Limits:
     def arm(self) -> None:
         """Have the process ended when the grace is over, if that is running."""
         if self._deadline != NEVER and self._timer and not self.is_forking():
-            left = max(self._deadline - self.clock(), 0.001)
+            left = max(self.left(), 0.001)
             self._timer.dump_traceback_later(left, exit=True, file=self._stderr)
 
     def disarm(self) -> None:
@@ -117,8 +113,8 @@ class Limits:
 
     def close(self) -> None:
         """Give back the descriptor that the last resort has."""
-        stderr, self._stderr = self._stderr, None
-        if stderr is not None and stderr != 2:  # noqa: PLR2004
+        stderr, self._stderr = self._stderr, 2
+        if stderr != 2:  # noqa: PLR2004
             try:
                 os.close(stderr)
             except OSError:  # the program has closed whatever was open
@@ -147,21 +143,16 @@ def stderr_that_takes_no_time() -> int:
     try:
         mode = os.fstat(2).st_mode
         if stat.S_ISSOCK(mode):
-            limit_writes(2)
+            from _socket import SO_SNDTIMEO, SOL_SOCKET, socket
+            from _struct import pack
+
+            reader = socket(fileno=2)
+            try:
+                reader.setsockopt(SOL_SOCKET, SO_SNDTIMEO, pack("ll", 0, 10_000))  # 10 ms
+            finally:
+                reader.detach()
         elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
             return os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except (AttributeError, ImportError, OSError):  # Windows; closed; another user has opened it
         pass
     return 2
-
-
-def limit_writes(descriptor: int) -> None:
-    """Have no write to this socket take longer than 10 ms."""
-    import _socket
-    from _struct import pack
-
-    peer = _socket.socket(fileno=descriptor)
-    try:
-        peer.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, pack("ll", 0, 10_000))
-    finally:
-        peer.detach()

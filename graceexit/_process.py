@@ -34,7 +34,7 @@ class Process:
     def __init__(self) -> None:
         self.registry = Registry()
         self.exiting = Latch()
-        self.handlers = _signals.Handlers(self._on_signal, self._before_death)
+        self.handlers = _signals.Handlers(self._on_signal, self._on_ctrl_c, self._before_death)
         self._settings: Settings | None = None  # imported by the first install, as the hooks are
         self._hooks: Hooks | None = None
         self._holding: Hold | None = None  # once `hold` has been called
@@ -108,7 +108,7 @@ class Process:
         self.registry._attend = self._set_handlers if ending is None else ending.ender.start
         is_possible = self.handlers.install(self.settings.signals)
         if is_possible and self.settings.grace is not None:
-            self.handlers.put_for_ctrl_c(self._on_ctrl_c)
+            self.handlers.put_for_ctrl_c()
         # Where the main thread cannot set them nobody can, as in a subinterpreter.
         self._handled = self._handled or is_possible or _signals.is_main_thread()
         if self._handled and ending is None:
@@ -166,7 +166,7 @@ class Process:
         if (not holding.is_ready or _signals.has_pythons_ctrl_c()) and _signals.is_main_thread():
             if not holding.is_ready:
                 self.install()
-            self.handlers.put_for_ctrl_c(self._on_ctrl_c)
+            self.handlers.put_for_ctrl_c()
             holding.is_ready = True
         return holding
 
@@ -211,7 +211,7 @@ class Process:
 
     def _on_signal(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
         """Note a signal, and do what was done before; what killed ends the process instead."""
-        in_front = _signals.is_in_front(signum, layer)
+        in_front = _signals.is_in_front(layer)
         if (ending := self.ending()) is not None:
             ending.notice(signum)
         if callable(layer.previous):

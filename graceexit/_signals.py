@@ -35,7 +35,7 @@ from signal import default_int_handler as real_int_handler
 from signal import raise_signal as real_raise_signal
 from threading import main_thread
 
-from graceexit._latch import within
+from graceexit._latch import StandIn, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,10 +59,11 @@ OF_LOOPS = ("asyncio.", "trio.")  # modules of handlers of SIGINT that have to b
 class Layer:
     """What Python calls for a signal: ours, in front of what was there before."""
 
-    __slots__ = ("act", "previous")
+    __slots__ = ("act", "previous", "signum")
     graceexit = True  # which another copy of the package looks for
 
-    def __init__(self, act: "Act", previous: "Any") -> None:
+    def __init__(self, signum: int, act: "Act", previous: "Any") -> None:
+        self.signum = signum
         self.act = act
         self.previous = previous
 
@@ -74,12 +75,16 @@ class Layer:
 class Handlers:
     """The signal handlers of one process, and the way back."""
 
-    def __init__(self, act: "Act", before_death: "Callable[[int], object]") -> None:
+    def __init__(
+        self, act: "Act", on_ctrl_c: "Act", before_death: "Callable[[int], object]"
+    ) -> None:
         self.signals: tuple[int, ...] = ()
         self._act = act
         self._before_death = before_death  # what runs before the process sends itself a signal
-        self._layers: list[tuple[int, Layer]] = []  # in the order in which they were installed
-        self._real: Callable[[int], None] | None = None  # what our raise_signal has replaced
+        self._layers: list[Layer] = []  # in the order in which they were installed
+        self._raising = StandIn(signal, "raise_signal", self._raise_signal)
+        noticing = Layer(SIGINT, on_ctrl_c, real_int_handler)
+        self._ctrl_c = StandIn(signal, "default_int_handler", noticing)
 
     def install(self, signals: "Iterable[int]") -> bool:
         """
@@ -88,27 +93,20 @@ class Handlers:
         Returns:
             Whether handlers can be set here.
         """
-        lost = {signum for signum in self.signals if signum not in tuple(signals)}
-        self._give_back([one for one in self._layers if one[0] in lost])
         self.signals = tuple(signals)
-        if self._real is None:
-            self._real = signal.raise_signal
-            signal.raise_signal = self._raise_signal
-        is_possible = True
-        for signum in self.signals:
-            if signum != SIGINT or is_to_be_noticed(getsignal(signum)):
-                is_possible = self.put(signum, self._act) and is_possible
-        return is_possible
+        ours = [one for one in self._layers if one.act == self._act]
+        self.give_back([one for one in ours if one.signum not in self.signals])
+        self._raising.put()
+        wanted = [one for one in self.signals if one != SIGINT or is_to_be_noticed(getsignal(one))]
+        are_set = [self.put(signum, self._act) for signum in wanted]
+        return all(are_set)
 
     def uninstall(self) -> None:
         """Put back every handler that is still ours, and the functions of `signal`."""
-        self._give_back(self._layers)
+        self.give_back([self._ctrl_c.ours, *self._layers])
         self.signals = ()
-        if isinstance(signal.default_int_handler, Layer):
-            signal.default_int_handler = real_int_handler
-        if self._real is not None and signal.raise_signal == self._raise_signal:
-            signal.raise_signal = self._real
-            self._real = None
+        self._ctrl_c.take_away()
+        self._raising.take_away()
 
     def put(self, signum: int, act: "Act") -> bool:
         """
@@ -118,35 +116,24 @@ class Handlers:
             Whether that is possible here.
         """
         current = getsignal(signum)
-        if isinstance(current, Layer) and current.act == act:
-            return set_handler(signum, current)  # code in C may have replaced it
         if current is not SIG_DFL and not callable(current):
             return True
-        layer = Layer(act, current)
-        self._layers.append((signum, layer))  # first, for a handler may raise behind the next
-        if current is SIG_DFL and signum in self.signals:
-            remember_default(signum)
-        if set_handler(signum, layer):
-            return True
-        if current is SIG_DFL:
-            forget_default(signum)
-        self._layers.remove((signum, layer))
-        return False
+        if not set_handler(signum, current):  # if it is ours, code in C may have replaced it
+            return False
+        if not isinstance(current, Layer) or current.act != act:
+            layer = Layer(signum, act, current)
+            self._layers.append(layer)  # first, for a handler may raise behind the next
+            if current is SIG_DFL and signum in self.signals:
+                remember_default(signum)
+            set_handler(signum, layer)
+        return True
 
-    def put_for_ctrl_c(self, act: "Act") -> None:
-        """Have *act* called for Ctrl-C in front of Python's own handler, if that is there."""
-        if not has_pythons_ctrl_c():
-            return
-        layer: Any = signal.default_int_handler
-        if isinstance(layer, Layer):  # somebody has kept Python's and put it back
-            set_handler(SIGINT, layer)
-            return
-        self.put(SIGINT, act)
-        layer = getsignal(SIGINT)
-        if isinstance(layer, Layer):
-            signal.default_int_handler = layer  # type: ignore[assignment]
+    def put_for_ctrl_c(self) -> None:
+        """Go in front of Python's own handler of Ctrl-C, if that is there."""
+        if has_pythons_ctrl_c() and set_handler(SIGINT, self._ctrl_c.ours):
+            self._ctrl_c.put()
 
-    def take_over(self, interrupt: "Act", leave: "Act") -> int:
+    def take_over(self, interrupt: "Act", leave: "Act") -> list[Layer]:
         """
         Take what could cut the exit short, and what makes the main thread leave its join.
 
@@ -159,7 +146,7 @@ class Handlers:
                 self.put(signum, self._act)
         self.put(SIGINT, interrupt)
         self.put_for_leaving(leave)
-        return before
+        return self._layers[before:]
 
     def put_for_leaving(self, leave: "Act") -> None:
         """Have *leave* called when another thread wants the main thread to leave something."""
@@ -167,28 +154,24 @@ class Handlers:
             self.put(SIGURG, leave)
             unblock(SIGURG)  # for a program that takes its signals by `sigwait`
 
-    def give_back(self, before: int) -> None:
-        """Put back what `take_over` has taken."""
-        self._give_back(self._layers[before:])
-
-    def _give_back(self, layers: list[tuple[int, Layer]]) -> None:
+    def give_back(self, layers: list[Layer]) -> None:
         """Put back what stood behind these handlers of ours."""
-        for signum, layer in reversed(layers):
-            if getsignal(signum) is layer:
-                forget_default(signum)
-                set_handler(signum, layer.previous)
+        for layer in reversed(layers):
+            if getsignal(layer.signum) is layer:
+                forget_default(layer.signum)
+                set_handler(layer.signum, layer.previous)
         self._layers = [one for one in self._layers if one not in layers]
 
     def _raise_signal(self, signalnum: int, /) -> None:
         """Send the signal *signalnum* to this process, after what must run before its death."""
         if signalnum in self.signals and is_main_thread() and getsignal(signalnum) is SIG_DFL:
             self._before_death(signalnum)
-        (self._real or real_raise_signal)(signalnum)
+        (self._raising.real or real_raise_signal)(signalnum)
 
 
-def is_in_front(signum: int, layer: Layer) -> bool:
+def is_in_front(layer: Layer) -> bool:
     """Return whether Python calls *layer*, and not a handler of somebody else which calls it."""
-    current: object = getsignal(signum)
+    current: object = getsignal(layer.signum)
     while current is not layer and hasattr(type(current), "graceexit"):
         current = getattr(current, "previous", None)
     return current is layer
@@ -251,12 +234,7 @@ def interrupt_main() -> bool:
     return True
 
 
-def die(
-    signum: int,
-    *,
-    kill: "Callable[[int, int], None]" = os.kill,
-    end: "Callable[[int], Any]" = os._exit,
-) -> None:
+def die(signum: int) -> None:
     """
     End the process by *signum*, so that its parent sees that signal as the cause of death.
 
@@ -273,11 +251,11 @@ def die(
             if not forget_default(signum) and within(1.0, lambda: __import__("ctypes")):
                 sys.modules["ctypes"].CDLL(None).signal(signum, None)
             unblock(signum)
-            kill(os.getpid(), signum)
+            os.kill(os.getpid(), signum)
             # Another thread may be the one that the kernel chooses.
             time.sleep(0.5)  # pragma: no cover - process 1
     finally:
-        end(128 + signum)
+        os._exit(128 + signum)
 
 
 def unblock(signum: int) -> None:

@@ -23,7 +23,7 @@ from time import sleep
 
 from graceexit._cpython import is_closing, is_under_way, main_task, stack
 from graceexit._items import NEVER
-from graceexit._latch import CLOCK
+from graceexit._latch import CLOCK, StandIn, insist
 from graceexit._report import forget_frames
 
 TYPE_CHECKING = False
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 TURN = 1.0  # seconds for a loop to turn
 LOOK_AGAIN = 0.01  # seconds between two looks whether a loop has closed
+FOR_EVER = 1e6  # seconds, of which the process has a few
 AGAIN = 0.001  # seconds after which an exception that was ignored is raised again
 
 # The worker loops of executors and pools, and what they call first with the exception of a job.
@@ -58,14 +59,13 @@ class Unwinding:
         self._ring = ring  # wakes the thread that looks whether it is to be raised again
         self._prepare = prepare  # sets the handler in which it is
         self._say = say  # tells of an error of the main task
-        self._exception: tuple[type[BaseException], tuple[int, ...]] = SystemExit, ()
-        self._error: BaseException | None = None  # what was raised
-        self._at = 0.0  # when it is to be raised again; zero for not at all
-        self._hook: Any = None  # what our `unraisablehook` has replaced
+        self._error: BaseException = SystemExit()  # what is raised
+        self._at = NEVER  # when it is to be raised again
+        self._ignoring = StandIn(sys, "unraisablehook", self._unraisable)
 
     def begin(self, signum: int, frame: "FrameType | None", interrupt: "Any") -> None:
         """Unwind, in the handler of *signum*; *interrupt* is the handler of SIGINT."""
-        self._exception = SystemExit, (128 + signum,)
+        self._error = SystemExit(128 + signum)
         for one in stack(frame):
             sends = WORKERS.get(one.f_code.co_name)
             if sends in one.f_globals:
@@ -86,40 +86,33 @@ class Unwinding:
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt, which has been put off, unless the thread is on its way out."""
-        self._exception = KeyboardInterrupt, ()
+        self._error = KeyboardInterrupt()
         if not is_under_way():
             self.unwind()
 
     def unwind(self) -> None:
         """Raise SystemExit, or KeyboardInterrupt."""
-        if self._hook is None:
-            self._hook = sys.unraisablehook
-            sys.unraisablehook = self._unraisable
-        kind, arguments = self._exception
-        self._error = kind(*arguments)
-        raise self._error
+        self._ignoring.put()
+        raise self._error.with_traceback(None)
 
     def park(self, *_: object) -> None:
         """Stay here until the process is gone."""
         self.parked = True
         self._ring()
-        while True:
-            try:
-                sleep(60)
-            except BaseException:  # noqa: S110
-                pass  # somebody's handler
+        insist(lambda: sleep(FOR_EVER))
 
     def due(self) -> float:
         """Return the seconds after which it is to be raised again."""
-        return self._at - CLOCK[0]() if self._at else NEVER
+        return self._at - CLOCK[0]()
 
     def again(self, frame: "FrameType | None") -> None:
         """Raise it again, if that is due: in a handler, on the main thread."""
-        if self._at and CLOCK[0]() >= self._at:
-            if is_closing(frame):
-                self._put_off(LOOK_AGAIN)
-                return
-            self._at = 0.0
+        if self.due() > 0:
+            return
+        if is_closing(frame):
+            self._put_off(LOOK_AGAIN)
+        else:
+            self._at = NEVER
             self.unwind()
 
     def _put_off(self, seconds: float) -> None:
@@ -130,22 +123,20 @@ class Unwinding:
 
     def end(self) -> None:
         """Put back what was replaced."""
-        self._at = 0.0
-        if self._hook is not None and sys.unraisablehook == self._unraisable:
-            sys.unraisablehook = self._hook
-            self._hook = None
+        self._at = NEVER
+        self._ignoring.take_away()
 
     def let_go(self) -> None:
         """Keep nothing alive of what the main thread has left."""
         forget_frames(self._error)
-        self._error = None
+        self._error = SystemExit()
 
     def _wait_for(self, task: "Any", interrupt: "Any", *, is_cancelled: bool) -> None:
         """Have the main task of asyncio end, and then leave its loop."""
         asyncio: Any = sys.modules["asyncio"]
 
         def ended(task: "Any") -> None:
-            self._at = 0.0
+            self._at = NEVER
             error = None if task.cancelled() else task.exception()
             if isinstance(error, (SystemExit, KeyboardInterrupt)):
                 return  # it has been raised already
@@ -155,7 +146,7 @@ class Unwinding:
             self.unwind()
 
         def turned() -> None:
-            self._at = 0.0
+            self._at = NEVER
 
         # A second cancellation would cut what Ctrl-C, or the end of the loop, has begun.
         runner = getattr(getattr(interrupt, "func", None), "__self__", None)
@@ -167,7 +158,7 @@ class Unwinding:
 
     def _unraisable(self, unraisable: "sys.UnraisableHookArgs", /) -> None:
         """Note that what we have raised was ignored; give the rest to whom it is for."""
-        if unraisable.exc_value is not None and unraisable.exc_value is self._error:
+        if unraisable.exc_value is self._error:
             self._put_off(AGAIN)
         else:
-            self._hook(unraisable)
+            self._ignoring.real(unraisable)

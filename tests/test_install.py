@@ -586,8 +586,8 @@ def test_an_interrupted_install_is_completed_by_the_next(script):
         import graceexit
 
         def trace(frame, event, arg):
-            join = graceexit._process.own._hooks
-            if join is not None and hasattr(join, "_real") and join._real is threading._shutdown:
+            join = getattr(graceexit._process.own._hooks, "_join", None)
+            if getattr(join, "real", None) is threading._shutdown:
                 sys.settrace(None)
                 raise KeyboardInterrupt
             return trace

@@ -183,10 +183,10 @@ def test_the_grace_counts_from_the_first_sign_of_the_end():
 def test_some_of_the_grace_is_left_for_the_death(grace, limit):
     """A tenth of it, half a second at most: items and exit functions have to be over by then."""
     limits = exit_of(Process(), grace=grace, clock=lambda: 100.0).limits
-    assert limits.limit() is None
+    assert limits.limit is None
     limits.begin()
     limits.close()
-    assert limits.limit() == limit
+    assert limits.limit == limit
 
 
 def test_items_wait_until_the_main_thread_has_ended():

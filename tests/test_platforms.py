@@ -118,7 +118,7 @@ def test_somebody_elses_sigurg_changes_nothing(script):
 
 def test_a_handler_that_was_there_before_python_stays(monkeypatch):
     """Python cannot put it back, so nothing goes in front of it and nothing takes its place."""
-    handlers = Handlers(pytest.fail, pytest.fail)
+    handlers = Handlers(pytest.fail, pytest.fail, pytest.fail)
     monkeypatch.setattr("graceexit._signals.getsignal", lambda signum: None)
     before = signal.getsignal(SIGTERM), signal.getsignal(SIGINT)
     handlers.install([SIGTERM, SIGINT])
