@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 SERVING, WAITING, RUNNING, LEAVING = "serving", "waiting", "running", "leaving"
 
+# What the main thread has come to: the end of its code, of the hooks of others, which come before
+# the join, and of the join; and the exit functions.
+ENDED, HOOKS_OVER, JOINED, EXITING = range(1, 5)
+
 PATIENCE = 5.0  # seconds after which a program that ends by itself is told what it waits for
 TO_LEAVE = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
@@ -51,31 +55,6 @@ class Leave(BaseException):
     """Raised in the main thread to make it leave a join that would last for ever."""
 
 
-class Step(Latch):
-    """Something that the main thread has done; whoever waits for it waits here."""
-
-    __slots__ = ("_ring",)
-
-    def __init__(self, ring: "Callable[[], None]") -> None:
-        super().__init__()
-        self._ring = ring  # wakes the ender
-
-    def set(self) -> None:
-        """Note that it is done."""
-        super().set()
-        self._ring()
-
-
-class Main:
-    """What the main thread has done already."""
-
-    def __init__(self, ring: "Callable[[], None]") -> None:
-        self.ended = Step(ring)  # its code is over
-        self.hooks_over = Step(ring)  # those of others have run, which come before the join
-        self.joined = Step(ring)  # it has left the join
-        self.finished = Step(ring)  # the exit functions have run
-
-
 class Ender:
     """
     The end of one process, from the first sign of it.
@@ -83,8 +62,9 @@ class Ender:
     Attributes:
         phase: How far it is.
         signum: The signal to die of.
-        main: How far the main thread is.
+        reached: How far the main thread is.
         over: The items have been run.
+        finished: The exit functions have run.
         gone: Its thread has ended.
         started: The thread has been started.
         answer_at: When a Ctrl-C is to be answered, for whoever waits so long.
@@ -102,8 +82,9 @@ class Ender:
     ) -> None:
         self.phase = SERVING
         self.signum: int | None = None
-        self.main = Main(bell.ring)
+        self.reached = 0
         self.over = Latch()
+        self.finished = Latch()
         self.gone = Latch()
         self.started = False
         self.answer_at = NEVER
@@ -140,11 +121,20 @@ class Ender:
             registered()[id(self)] = set(map(id, threads))
             atexit.register(self._at_exit)  # the one registered last runs first
         if has_work and self.start() and not self.over.is_set():
-            self._executors.hold(self.main.hooks_over.set, pools=can_start_threads())
+            self._executors.hold(self.hooks_over, pools=can_start_threads())
         else:
-            self.main.hooks_over.set()
+            self.hooks_over()
         self._story.note("main_ended")
-        self.main.ended.set()
+        self.reach(ENDED)
+
+    def hooks_over(self) -> None:
+        """Note that the hooks of others have run: the last of all hooks."""
+        self.reach(HOOKS_OVER)
+
+    def reach(self, step: int) -> None:
+        """Note how far the main thread is."""
+        self.reached = max(self.reached, step)
+        self._bell.ring()
 
     def wait_here(self) -> None:
         """Wait on the main thread: Python may forget a thread in whose join an exception came."""
@@ -159,8 +149,7 @@ class Ender:
         self.limits.close()
         self._unwinding.end()
         self._jobs.end()
-        self.main.hooks_over.set()
-        self.main.ended.set()
+        self.hooks_over()
 
     # WAITING, RUNNING.
 
@@ -172,7 +161,7 @@ class Ender:
         self.started = True
         try:
             self._story.begin(len(self._runs.items))
-            self._wait(lambda: [] if self.main.ended.is_set() else [threading.main_thread()])
+            self._wait(lambda: [] if self.reached else [threading.main_thread()])
             if self._abandoned:
                 return
             if any(item.order < 0 for item in list(self._runs.items)):
@@ -216,7 +205,7 @@ class Ender:
                 _signals.interrupt_main()
                 due = LOOKS
             woken = self._bell.wait(min(left, LOOK, due, self.answer_at - now))
-            if not woken and self.main.ended.is_set():
+            if not woken and self.reached:
                 # A signal that another thread has taken does not wake a thread that joins.
                 _signals.interrupt_main()
         if not self._unwinding.parked:
@@ -229,10 +218,7 @@ class Ender:
     def _accompany(self) -> None:
         """Join the others for the ender, which has to hear of more than their end."""
         while (others := self.others()) and not self.over.is_set():
-            if others[0] is threading.main_thread():
-                self.main.hooks_over.wait(LOOK)
-            else:
-                wait_for(others[0])
+            wait_for(others[0])
         self._bell.ring()
 
     def _threads(self) -> list[threading.Thread]:
@@ -246,7 +232,7 @@ class Ender:
         """Return what items of order 0 wait for: hooks, other threads, and jobs of pools."""
         if threads := self._threads():
             return threads
-        if not self.main.hooks_over.is_set():
+        if self.reached < HOOKS_OVER:
             return [threading.main_thread()]
         return self._jobs.left()
 
@@ -259,15 +245,14 @@ class Ender:
 
     def _finish(self) -> None:
         """End what is left to end, once the items have been run."""
-        self.main.hooks_over.set()  # nobody waits for them any more
         self._close()
         self._story.flush()
         self._runs.let_go()
-        if self.signum is not None and (in_child() or not self.main.ended.is_set()):
+        if self.signum is not None and (in_child() or not self.reached):
             die(self._story, self.signum)
         atexit.register(self._at_exit)  # not unregistered before, which compares it with all others
         self.over.set()
-        while not self.main.joined.is_set() and not self._is_to_leave():
+        while self.reached < JOINED and not self._is_to_leave():
             self._bell.wait(LOOK)
         if self.signum is not None and in_child():  # it has come since
             die(self._story, self.signum)
@@ -275,13 +260,14 @@ class Ender:
         self.phase = LEAVING
         clock = self.limits.clock
         give_up = clock() + TO_LEAVE
-        while not self.main.joined.wait(LOOKS):
+        while self.reached < JOINED:
             if clock() >= give_up or not _signals.interrupt_main():
                 self._end_now("the main thread does not leave what it waits for", TO_LEAVE)
+            self._bell.wait(LOOKS)
         # Exit functions may wait for ever for what a thread holds that was left behind.
         must_end = self.signum is not None or self._runs.left
         left = min(EXIT_FUNCTIONS, (self.limits.limit() or NEVER) - clock())
-        if must_end and not self.main.finished.wait(left):
+        if must_end and not self.finished.wait(left):
             self._end_now("exit functions have not returned", left)
 
     def _close(self) -> None:
@@ -309,7 +295,7 @@ class Ender:
 
     def _is_to_leave(self) -> bool:
         """Return whether the main thread is to wait for nothing more, if it still does."""
-        if not self.main.ended.is_set():
+        if not self.reached:
             return False
         waited_for = {id(thread) for thread in joined_at_exit()} - self._taken_out
         if self.signum is not None:

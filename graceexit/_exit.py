@@ -44,7 +44,7 @@ from graceexit._cpython import (
     is_shutting_down,
     is_under_way,
 )
-from graceexit._ender import LEAVING, SERVING, WAITING, Ender, Leave, die
+from graceexit._ender import EXITING, JOINED, LEAVING, SERVING, WAITING, Ender, Leave, die
 from graceexit._items import NEVER
 from graceexit._latch import Bell, Latch, insist, start_thread
 from graceexit._limits import Limits
@@ -92,7 +92,6 @@ class Exit:
         self._pressed = 0.0  # when the last Ctrl-C came that counted
         self._has_answered = False  # a person who has pressed Ctrl-C while others were waited for
         self._dying = False  # the process is about to send itself a signal that kills it
-        self._has_begun_exit_functions = False
 
     # SERVING: the handlers. They run on the main thread, between any two instructions of it.
 
@@ -118,7 +117,7 @@ class Exit:
         has_ender = ender.start()
         # A hook that raises would skip the others. Python handles there what came between the
         # program's end and the first line of its own.
-        if not (ender.main.ended.is_set() or is_shutting_down(frame)):
+        if not (ender.reached or is_shutting_down(frame)):
             if first and not (holding is not None and holding.takes(signum, self.unwind_by)):
                 self._unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
         elif not has_ender and is_in_join(frame):  # nobody else makes this thread leave it
@@ -182,7 +181,7 @@ class Exit:
     def _begin(self) -> None:
         """Begin the exit: the main thread's code is over. To be called again does no harm."""
         ender = self.ender
-        if not ender.main.ended.is_set():
+        if not ender.reached:
             self._pressed = self.limits.clock()  # by Ctrl-C, perhaps
             if is_ended_by_ctrl_c():
                 self.notice(int(SIGINT))
@@ -203,7 +202,7 @@ class Exit:
     def joined(self) -> None:
         """Wait for the ender, on the main thread; Python has joined the other ones."""
         ender = self.ender
-        ender.main.hooks_over.set()
+        ender.hooks_over()
         if ender.started:
             insist(ender.over.wait)
         else:
@@ -211,7 +210,7 @@ class Exit:
             self._run_here(before_the_join=False)
             if ender.signum is not None and in_child():
                 die(self.story, ender.signum)
-        ender.main.joined.set()
+        ender.reach(JOINED)
 
     def _run_here(self, *, before_the_join: bool) -> None:
         """Run the items on the main thread, where no thread can be started."""
@@ -232,22 +231,21 @@ class Exit:
         """Leave the join, or what else is to be left: a signal handler, for the ender."""
         if self.ender.phase == LEAVING and is_joining(frame):
             raise Leave
-        if not self.ender.main.ended.is_set():
+        if not self.ender.reached:
             self._unwinding.again(frame)
 
     def at_exit(self) -> None:
         """Wait for the ender, run what is left, and die of the signal if it was ours."""
-        if self._has_begun_exit_functions:  # this function is one of those that run now
-            return
-        self._has_begun_exit_functions = True
         ender = self.ender
-        ender.main.joined.set()
+        if ender.reached == EXITING:  # this function is one of those that run now
+            return
+        ender.reach(EXITING)
         insist(self._complete)
         if ender.signum is not None:
             try:
                 atexit._run_exitfuncs()
             finally:
-                ender.main.finished.set()
+                ender.finished.set()
                 die(self.story, ender.signum)
         if ender.started and not self._runs.left:
             # Up to 3.13 Python ends a thread that comes back later, and glibc loads a library then.
@@ -259,7 +257,6 @@ class Exit:
     def _complete(self) -> None:
         """Do what the hook and the ender have not done. To be called again does no harm."""
         self._begin()
-        self.ender.main.hooks_over.set()
         if self.ender.started:
             self.ender.over.wait()
         if self._runs.have_more() or self._runs.now:

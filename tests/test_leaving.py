@@ -300,7 +300,7 @@ def test_the_main_thread_leaves_the_join_and_nothing_else():
     join = FunctionType(_shutdown.__code__, vars(threading), closure=_shutdown.__closure__)
     join(sys._getframe)
     ending.ender.phase = "leaving"
-    ending.ender.main.ended.set()
+    ending.ender.reach(1)
     ending.leave(0, sys._getframe(), None)
     with pytest.raises(Leave):
         join(sys._getframe)
