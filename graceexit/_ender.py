@@ -36,9 +36,8 @@ if TYPE_CHECKING:
 
 SERVING, WAITING, RUNNING, LEAVING = "serving", "waiting", "running", "leaving"
 
-# What the main thread has come to: the end of its code, of the hooks of others, which come before
-# the join, and of the join; and the exit functions.
-ENDED, HOOKS_OVER, JOINED, EXITING = range(1, 5)
+# What the main thread has come to: the end of its code, the end of the join, the exit functions.
+ENDED, JOINED, EXITING = range(1, 4)
 
 PATIENCE = 5.0  # seconds after which a program that ends by itself is told what it waits for
 TO_LEAVE = 1.0  # seconds for the main thread to leave the join
@@ -63,6 +62,7 @@ class Ender:
         phase: How far it is.
         signum: The signal to die of.
         reached: How far the main thread is.
+        hooks_over: The hooks of others have run, which come before the join.
         over: The items have been run.
         finished: The exit functions have run.
         gone: Its thread has ended.
@@ -83,6 +83,7 @@ class Ender:
         self.phase = SERVING
         self.signum: int | None = None
         self.reached = 0
+        self.hooks_over = Latch()
         self.over = Latch()
         self.finished = Latch()
         self.gone = Latch()
@@ -121,15 +122,11 @@ class Ender:
             registered()[id(self)] = set(map(id, threads))
             atexit.register(self._at_exit)  # the one registered last runs first
         if has_work and self.start() and not self.over.is_set():
-            self._executors.hold(self.hooks_over, pools=can_start_threads())
+            self._executors.hold(self.hooks_over.set, pools=can_start_threads())
         else:
-            self.hooks_over()
+            self.hooks_over.set()
         self._story.note("main_ended")
         self.reach(ENDED)
-
-    def hooks_over(self) -> None:
-        """Note that the hooks of others have run: the last of all hooks."""
-        self.reach(HOOKS_OVER)
 
     def reach(self, step: int) -> None:
         """Note how far the main thread is."""
@@ -149,7 +146,8 @@ class Ender:
         self.limits.close()
         self._unwinding.end()
         self._jobs.end()
-        self.hooks_over()
+        self.hooks_over.set()
+        self.reach(ENDED)
 
     # WAITING, RUNNING.
 
@@ -218,7 +216,10 @@ class Ender:
     def _accompany(self) -> None:
         """Join the others for the ender, which has to hear of more than their end."""
         while (others := self.others()) and not self.over.is_set():
-            wait_for(others[0])
+            if others[0] is threading.main_thread():
+                self.hooks_over.wait(LOOK)
+            else:
+                wait_for(others[0])
         self._bell.ring()
 
     def _threads(self) -> list[threading.Thread]:
@@ -232,7 +233,7 @@ class Ender:
         """Return what items of order 0 wait for: hooks, other threads, and jobs of pools."""
         if threads := self._threads():
             return threads
-        if self.reached < HOOKS_OVER:
+        if not self.hooks_over.is_set():
             return [threading.main_thread()]
         return self._jobs.left()
 

@@ -27,6 +27,7 @@ thread may wait until the main thread is no longer alive.
 
 import atexit
 import os
+import sys
 import threading
 from signal import SIGINT
 from time import sleep
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from graceexit._settings import Settings
 
 GOING = 1.0  # seconds for the ender to end before Python finalizes
+ALL = sys.float_info.max  # above every order
 STILL = 1.0  # seconds after which a KeyboardInterrupt that is still being handled is the end
 
 
@@ -196,34 +198,34 @@ class Exit:
             ender.phase = WAITING
         self._handlers.take_over(self.interrupt, self.leave)
         ender.main_ends()
-        if not ender.started:
-            self._run_here(before_the_join=True)
-
-    def joined(self) -> None:
-        """Wait for the ender, on the main thread; Python has joined the other ones."""
-        ender = self.ender
-        ender.hooks_over()
-        if ender.started:
-            insist(ender.over.wait)
-        else:
-            ender.wait_here()
-            self._run_here(before_the_join=False)
-            if ender.signum is not None and in_child():
-                die(self.story, ender.signum)
-        ender.reach(JOINED)
-
-    def _run_here(self, *, before_the_join: bool) -> None:
-        """Run the items on the main thread, where no thread can be started."""
-        if self._registry:
+        if not ender.started and ender.has_work():
             self.story.begin(len(self._registry))
             # From 3.13 on the registered threads must end before the join.
-            negative_only = before_the_join and hasattr(threading, "_shutdown_locks")
-            outcomes = self.ender.run(before=0 if negative_only else NEVER)
-            if not negative_only:
+            ender.run(before=0 if hasattr(threading, "_shutdown_locks") else ALL)
+            ender.phase = WAITING
+
+    def joined(self) -> None:
+        """Complete the exit, on the main thread; Python has joined the other ones."""
+        ender = self.ender
+        ender.hooks_over.set()
+        ender.reach(JOINED)
+        insist(self._complete)
+        if not ender.started and ender.signum is not None and in_child():
+            die(self.story, ender.signum)
+
+    def _complete(self) -> None:
+        """Do what the hook and the ender have not done. To be called again does no harm."""
+        ender = self.ender
+        if ender.started:
+            ender.over.wait()
+        else:
+            ender.wait_here()
+        if self._runs.have_more() or self._runs.now:  # some are left, or all, or a run goes on
+            outcomes = ender.run()
+            if not ender.started:
                 self.story.end(outcomes)
-                self.story.flush()
-                self._runs.let_go()
-            self.ender.phase = WAITING if negative_only else LEAVING
+            self.story.flush()
+            self._runs.let_go()
 
     # LEAVING: the join, and the exit function.
 
@@ -239,8 +241,10 @@ class Exit:
         ender = self.ender
         if ender.reached == EXITING:  # this function is one of those that run now
             return
+        if not ender.reached:  # nobody has called the hook
+            insist(self._begin)
+        self.joined()
         ender.reach(EXITING)
-        insist(self._complete)
         if ender.signum is not None:
             try:
                 atexit._run_exitfuncs()
@@ -253,14 +257,6 @@ class Exit:
         self._handlers.uninstall()
         if is_ended_by_ctrl_c():
             die_of_ctrl_c_all_the_same()
-
-    def _complete(self) -> None:
-        """Do what the hook and the ender have not done. To be called again does no harm."""
-        self._begin()
-        if self.ender.started:
-            self.ender.over.wait()
-        if self._runs.have_more() or self._runs.now:
-            self.ender.run()  # some left, or a run that goes on
 
     def run_before_death(self, signum: int) -> None:
         """Run the items: the main thread is about to send itself a signal that kills it."""

@@ -146,7 +146,7 @@ def test_ctrl_c_counts_from_the_press_before_and_no_more_once_it_ends_the_proces
     now = [100.0]
     ending = exit_of(Process(), clock=lambda: now[0])
     ending.end_by = lambda *_, **__: ending.limits.ask()
-    ending.ender.hooks_over()
+    ending.ender.hooks_over.set()
     ending.ender.phase = "waiting"
     for now[0] in (100.0, 100.4, 100.6, 102.0):
         ending.interrupt(SIGINT, None, SimpleNamespace(previous=None))
