@@ -8,6 +8,7 @@ twice. `_exit` has the table that shows what it does beside the main thread, pha
 import atexit
 import os
 import threading
+from functools import partial
 
 from graceexit import _signals
 from graceexit._cpython import (
@@ -15,6 +16,7 @@ from graceexit._cpython import (
     can_start_threads,
     hide,
     in_child,
+    is_joining,
     joined_at_exit,
     take_out_of_the_join,
     wait_for,
@@ -22,17 +24,19 @@ from graceexit._cpython import (
 from graceexit._executors import Executors, Jobs, workers
 from graceexit._items import NEVER
 from graceexit._latch import LOOK, Bell, Latch, start_thread
+from graceexit._limits import Limits
 from graceexit._report import signal_name
+from graceexit._story import Story
+from graceexit._unwinding import Unwinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from graceexit._items import Outcome
-    from graceexit._limits import Limits
     from graceexit._runs import Runs
-    from graceexit._story import Story
-    from graceexit._unwinding import Unwinding
+    from graceexit._settings import Settings
 
 SERVING, WAITING, RUNNING, LEAVING = "serving", "waiting", "running", "leaving"
 
@@ -68,16 +72,20 @@ class Ender:
         gone: Its thread has ended.
         started: The thread has been started.
         answer_at: When a Ctrl-C is to be answered, for whoever waits so long.
+        limits: How long it may take.
+        runs: Those of the items.
+        story: What is told of it.
+        unwinding: The main thread's way out.
+        executors: What is held open.
     """
 
     def __init__(  # noqa: PLR0917  (it is made at one place)
         self,
         runs: "Runs",
-        limits: "Limits",
+        exiting: Latch,
+        handlers: _signals.Handlers,
         executors: Executors,
-        unwinding: "Unwinding",
-        story: "Story",
-        bell: Bell,
+        settings: "Settings",
         at_exit: "Callable[[], None]",
     ) -> None:
         self.phase = SERVING
@@ -89,14 +97,15 @@ class Ender:
         self.gone = Latch()
         self.started = False
         self.answer_at = NEVER
-        self.limits = limits
-        self._runs = runs
-        self._executors = executors
-        self._unwinding = unwinding
-        self._story = story
-        self._bell = bell  # wakes it
-        self._at_exit = at_exit
+        self.limits = Limits(None if settings.grace is ... else settings.grace, settings.linger)
+        self.runs = runs
+        self.story = Story(runs.log, exiting, self.limits, settings.account())
+        self._bell = bell = Bell()  # wakes it
+        prepare = partial(handlers.put_for_leaving, self.leave)
+        self.unwinding = Unwinding(bell.ring, prepare, self.story.failed)
+        self.executors = executors
         self._jobs = Jobs(bell.ring)
+        self._at_exit = at_exit
         self._to_end = threading.Lock()  # taken by the thread, should two be started
         self._taken_out: set[int] = set()  # ids of threads that Python does not join at its end
         self._abandoned = False  # somebody has uninstalled us: nothing is to be ended
@@ -112,26 +121,33 @@ class Ender:
 
     def has_work(self) -> bool:
         """Return whether there is something to be run, to be left or to die of."""
-        return bool(self._runs.items or self._runs.left or self.signum is not None)
+        return bool(self.runs.items or self.runs.left or self.signum is not None)
 
     def main_ends(self) -> None:
         """Note that the main thread's code is over. To be called again does no harm."""
         if has_work := self.has_work():
-            threads = [item.subject for item in list(self._runs.items) if item.stop is not None]
+            threads = [item.subject for item in list(self.runs.items) if item.stop is not None]
             self._taken_out |= take_out_of_the_join(threads)
             registered()[id(self)] = set(map(id, threads))
             atexit.register(self._at_exit)  # the one registered last runs first
         if has_work and self.start() and not self.over.is_set():
-            self._executors.hold(self.hooks_over.set, pools=can_start_threads())
+            self.executors.hold(self.hooks_over.set, pools=can_start_threads())
         else:
             self.hooks_over.set()
-        self._story.note("main_ended")
+        self.story.note("main_ended")
         self.reach(ENDED)
 
     def reach(self, step: int) -> None:
         """Note how far the main thread is."""
         self.reached = max(self.reached, step)
         self._bell.ring()
+
+    def leave(self, _signum: int, frame: "FrameType | None", _layer: object) -> None:
+        """Leave the join, or what else is to be left: a signal handler of the main thread."""
+        if self.phase == LEAVING and is_joining(frame):
+            raise Leave
+        if not self.reached:
+            self.unwinding.again(frame)
 
     def wait_here(self) -> None:
         """Wait on the main thread: Python may forget a thread in whose join an exception came."""
@@ -144,7 +160,7 @@ class Ender:
         registered().pop(id(self), None)
         self.limits.disarm()
         self.limits.close()
-        self._unwinding.end()
+        self.unwinding.end()
         self._jobs.end()
         self.hooks_over.set()
         self.reach(ENDED)
@@ -158,19 +174,19 @@ class Ender:
             return
         self.started = True
         try:
-            self._story.begin(len(self._runs.items))
+            self.story.begin(len(self.runs.items))
             self._wait(lambda: [] if self.reached else [threading.main_thread()])
             if self._abandoned:
                 return
-            if any(item.order < 0 for item in list(self._runs.items)):
+            if any(item.order < 0 for item in list(self.runs.items)):
                 self.run(before=0)
             self._wait_for_others()
-            self._story.end(self.run())
+            self.story.end(self.run())
             self._wait_for_others()  # an item may have started a thread, which Python would join
-            if self._runs.have_more():  # registered while that was said
+            if self.runs.have_more():  # registered while that was said
                 self.run()
         except BaseException as error:  # whatever it is, the process must end
-            self._story.broken(error)
+            self.story.broken(error)
         finally:
             self._jobs.end()
             if self._abandoned:
@@ -194,11 +210,11 @@ class Ender:
             if (now := clock()) >= self.answer_at:
                 self.answer_at = NEVER
                 what = f"Ctrl-C: waiting {left:.1f} s more for"
-                self._story.waiting(threads, what, "press again to end now")
+                self.story.waiting(threads, what, "press again to end now")
             elif left == NEVER and now >= warn_at:
                 warn_at = NEVER
-                self._story.waiting(threads, "waiting for")
-            due = self._unwinding.due()
+                self.story.waiting(threads, "waiting for")
+            due = self.unwinding.due()
             if due <= 0:
                 _signals.interrupt_main()
                 due = LOOKS
@@ -206,12 +222,12 @@ class Ender:
             if not woken and self.reached:
                 # A signal that another thread has taken does not wake a thread that joins.
                 _signals.interrupt_main()
-        if not self._unwinding.parked:
-            self._story.cut_off(threads, self.limits.since or begun)
+        if not self.unwinding.parked:
+            self.story.cut_off(threads, self.limits.since or begun)
 
     def _patience(self) -> float:
         """Return the seconds that the rest of the program still has."""
-        return 0.0 if self._unwinding.parked else self.limits.patience()
+        return 0.0 if self.unwinding.parked else self.limits.patience()
 
     def _accompany(self) -> None:
         """Join the others for the ender, which has to hear of more than their end."""
@@ -225,7 +241,7 @@ class Ender:
     def _threads(self) -> list[threading.Thread]:
         """Return the threads that Python waits for, that are nobody's to stop and in no pool."""
         known = registered()
-        known[id(self)] = {id(item.subject) for item in self._runs.known()}
+        known[id(self)] = {id(item.subject) for item in self.runs.known()}
         ids = workers().union(*list(known.values()))
         return [thread for thread in joined_at_exit() if id(thread) not in ids]
 
@@ -240,23 +256,23 @@ class Ender:
     def run(self, before: float = NEVER) -> "list[Outcome]":
         """Run the items of an order below *before*; return how all have ended so far."""
         self.phase = RUNNING
-        return self._runs.advance(before, self.limits.limit(), self.limits.grace)
+        return self.runs.advance(before, self.limits.limit(), self.limits.grace)
 
     # LEAVING: it sees to it that the main thread ends the process, or does it itself.
 
     def _finish(self) -> None:
         """End what is left to end, once the items have been run."""
         self._close()
-        self._story.flush()
-        self._runs.let_go()
+        self.story.flush()
+        self.runs.let_go()
         if self.signum is not None and (in_child() or not self.reached):
-            die(self._story, self.signum)
+            die(self.story, self.signum)
         atexit.register(self._at_exit)  # not unregistered before, which compares it with all others
         self.over.set()
         while self.reached < JOINED and not self._is_to_leave():
             self._bell.wait(LOOK)
         if self.signum is not None and in_child():  # it has come since
-            die(self._story, self.signum)
+            die(self.story, self.signum)
         hide(Leave)
         self.phase = LEAVING
         clock = self.limits.clock
@@ -266,7 +282,7 @@ class Ender:
                 self._end_now("the main thread does not leave what it waits for", TO_LEAVE)
             self._bell.wait(LOOKS)
         # Exit functions may wait for ever for what a thread holds that was left behind.
-        must_end = self.signum is not None or self._runs.left
+        must_end = self.signum is not None or self.runs.left
         left = min(EXIT_FUNCTIONS, (self.limits.limit() or NEVER) - clock())
         if must_end and not self.finished.wait(left):
             self._end_now("exit functions have not returned", left)
@@ -278,7 +294,7 @@ class Ender:
 
         def release() -> None:
             try:
-                self._executors.release(dying=dying)
+                self.executors.release(dying=dying)
             finally:
                 closed.set()
 
@@ -292,7 +308,7 @@ class Ender:
                 return
         ids = workers()
         unclosed = [one for one in threading.enumerate() if id(one) in ids]
-        self._story.cut_off(unclosed, begun, "the process ends without")
+        self.story.cut_off(unclosed, begun, "the process ends without")
 
     def _is_to_leave(self) -> bool:
         """Return whether the main thread is to wait for nothing more, if it still does."""
@@ -302,15 +318,15 @@ class Ender:
         if self.signum is not None:
             # Where there is no thread to wait for, the hook of somebody else may be at work.
             return bool(waited_for) or self._patience() <= 0
-        stuck = {id(item.subject) for item in self._runs.left}
+        stuck = {id(item.subject) for item in self.runs.left}
         return bool(waited_for & stuck) and not self._threads()
 
     def _end_now(self, why: str, seconds: float) -> None:
         """End the process from here, and say what of the main thread is cut off."""
-        self._story.main_thread_is_cut_off(why, seconds)
+        self.story.main_thread_is_cut_off(why, seconds)
         if self.signum is not None:
-            die(self._story, self.signum)
-        self._story.last_words()
+            die(self.story, self.signum)
+        self.story.last_words()
         os._exit(1)
 
 

@@ -41,27 +41,21 @@ from graceexit._cpython import (
     is_ended_by_ctrl_c,
     is_in_join,
     is_interrupted,
-    is_joining,
     is_shutting_down,
     is_under_way,
 )
 from graceexit._ender import EXITING, JOINED, LEAVING, SERVING, WAITING, Ender, Leave, die
 from graceexit._items import NEVER
-from graceexit._latch import Bell, Latch, insist, start_thread
-from graceexit._limits import Limits
+from graceexit._latch import Latch, insist, start_thread
 from graceexit._report import escaped
-from graceexit._story import Story, place_of, running
-from graceexit._unwinding import Unwinding
+from graceexit._story import place_of, running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
 
-    from graceexit._executors import Executors
     from graceexit._hold import Hold
     from graceexit._registry import Registry
-    from graceexit._settings import Settings
 
 GOING = 1.0  # seconds for the ender to end before Python finalizes
 ALL = sys.float_info.max  # above every order
@@ -71,26 +65,15 @@ STILL = 1.0  # seconds after which a KeyboardInterrupt that is still being handl
 class Exit:
     """The main thread's part in the end of one process; a forked child has another one."""
 
-    def __init__(  # noqa: PLR0917  (it is made at one place)
-        self,
-        registry: "Registry",
-        exiting: Latch,
-        handlers: _signals.Handlers,
-        executors: "Executors",
-        settings: "Settings",
-        at_exit: "Callable[[], None]",
+    def __init__(
+        self, ender: Ender, registry: "Registry", exiting: Latch, handlers: _signals.Handlers
     ) -> None:
-        bell = Bell()
-        grace = None if settings.grace is ... else settings.grace
-        self.limits = limits = Limits(grace, settings.linger)
-        self._runs = runs = registry._runs()
-        self.story = Story(runs.log, exiting, limits, settings.account())
-        self._unwinding = Unwinding(bell.ring, self._prepare, self.story.failed)
-        self.ender = Ender(runs, limits, executors, self._unwinding, self.story, bell, at_exit)
+        self.ender = ender
+        self.limits = ender.limits
+        self.story = ender.story
         self._registry = registry
         self._exiting = exiting
         self._handlers = handlers
-        self._executors = executors
         self._pressed = 0.0  # when the last Ctrl-C came that counted
         self._has_answered = False  # a person who has pressed Ctrl-C while others were waited for
         self._dying = False  # the process is about to send itself a signal that kills it
@@ -121,15 +104,11 @@ class Exit:
         # program's end and the first line of its own.
         if not (ender.reached or is_shutting_down(frame)):
             if first and not (holding is not None and holding.takes(signum, self.unwind_by)):
-                self._unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
+                ender.unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
         elif not has_ender and is_in_join(frame):  # nobody else makes this thread leave it
             hide(Leave)
             ender.phase = LEAVING
-            self.leave(signum, frame, None)
-
-    def _prepare(self) -> None:
-        """Let another thread make the main thread unwind once more."""
-        self._handlers.put_for_leaving(self.leave)
+            self.ender.leave(signum, frame, None)
 
     def unwind_by(
         self, signum: int, frame: "FrameType | None", error: BaseException | None
@@ -139,10 +118,9 @@ class Exit:
         if isinstance(error, Exception) and not is_under_way():
             self.story.failed(error, "what was in hand")
         if signum == SIGINT != self.ender.signum:
-            self._prepare()
-            self._unwinding.interrupt()
+            self.ender.unwinding.interrupt()
         else:
-            self._unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
+            self.ender.unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
 
     def press(self, signum: int, holding: "Hold | None") -> bool:
         """Note Ctrl-C; return whether it is held, or Python's own handler is to be called."""
@@ -192,11 +170,11 @@ class Exit:
         self._exiting.set()
         self.limits.begin()
         self._registry._attend = ender.start
-        self._unwinding.end()
-        self._unwinding.let_go()
+        ender.unwinding.end()
+        ender.unwinding.let_go()
         if ender.phase == SERVING and ender.has_work():
             ender.phase = WAITING
-        self._handlers.take_over(self.interrupt, self.leave)
+        self._handlers.take_over(self.interrupt, self.ender.leave)
         ender.main_ends()
         if not ender.started and ender.has_work():
             self.story.begin(len(self._registry))
@@ -220,21 +198,14 @@ class Exit:
             ender.over.wait()
         else:
             ender.wait_here()
-        if self._runs.have_more() or self._runs.now:  # some are left, or all, or a run goes on
+        if ender.runs.have_more() or ender.runs.now:  # some are left, or all, or a run goes on
             outcomes = ender.run()
             if not ender.started:
                 self.story.end(outcomes)
             self.story.flush()
-            self._runs.let_go()
+            ender.runs.let_go()
 
     # LEAVING: the join, and the exit function.
-
-    def leave(self, _signum: int, frame: "FrameType | None", _layer: object) -> None:
-        """Leave the join, or what else is to be left: a signal handler, for the ender."""
-        if self.ender.phase == LEAVING and is_joining(frame):
-            raise Leave
-        if not self.ender.reached:
-            self._unwinding.again(frame)
 
     def at_exit(self) -> None:
         """Wait for the ender, run what is left, and die of the signal if it was ours."""
@@ -251,7 +222,7 @@ class Exit:
             finally:
                 ender.finished.set()
                 die(self.story, ender.signum)
-        if ender.started and not self._runs.left:
+        if ender.started and not ender.runs.left:
             # Up to 3.13 Python ends a thread that comes back later, and glibc loads a library then.
             ender.gone.wait(GOING)
         self._handlers.uninstall()
@@ -264,14 +235,14 @@ class Exit:
         self._pressed = self.limits.clock()
         # A second one must not kill half way.
         self._dying = True
-        taken = self._handlers.take_over(self.interrupt, self.leave)
+        taken = self._handlers.take_over(self.interrupt, self.ender.leave)
         try:
             self.story.begin(len(self._registry))
             self.story.end(self.ender.run())
             if in_child():
-                self._executors.release(dying=True)
+                self.ender.executors.release(dying=True)
             self.story.last_words()
-            self._runs.let_go()
+            self.ender.runs.let_go()
         finally:
             self._handlers.give_back(taken)
             self._dying = False
@@ -297,7 +268,7 @@ class Exit:
                     f"thread {escaped(one.name)}{place_of(one)}" for one in self.ender.others()
                 ]
             else:
-                names = running(self._runs.now, frame)
+                names = running(self.ender.runs.now, frame)
             again = " again" if self._has_answered or self._exiting.signum == SIGINT else ""
             said = f"Ctrl-C{again}: ended at once; still running: {', '.join(names) or 'nothing'}"
             self.story.last_words(f"graceexit[{os.getpid()}]: {said}\n")

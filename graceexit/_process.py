@@ -201,10 +201,12 @@ class Process:
         if self._installed and os.getpid() != self._pid:
             self._after_fork()  # a signal has come before the hook of the fork
         if self._installed and self.exit is None:
+            from graceexit._ender import Ender
             from graceexit._exit import Exit
 
-            given = self.registry, self.exiting, self.handlers, self._executors
-            ending = Exit(*given, self.settings, self.at_exit)  # type: ignore[arg-type]
+            given = self.registry._runs(), self.exiting, self.handlers, self._executors
+            ender = Ender(*given, self.settings, self.at_exit)  # type: ignore[arg-type]
+            ending = Exit(ender, self.registry, self.exiting, self.handlers)
             ending.limits.is_forking = lambda: self._forking > 0
             vars(self).setdefault("exit", ending)  # a handler may come between: one of two is kept
         return self.exit
