@@ -592,7 +592,7 @@ def test_an_interrupted_install_is_completed_by_the_next(script):
         import graceexit
 
         def trace(frame, event, arg):
-            join = graceexit._process.own._hooks
+            join = graceexit._process.own._hook
             if join is not None and hasattr(join, "_real") and join._real is threading._shutdown:
                 sys.settrace(None)
                 raise KeyboardInterrupt
