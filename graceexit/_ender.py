@@ -10,17 +10,7 @@ import os
 import threading
 from functools import partial
 
-from graceexit import _signals
-from graceexit._cpython import (
-    LOOKS,
-    can_start_threads,
-    hide,
-    in_child,
-    is_joining,
-    joined_at_exit,
-    take_out_of_the_join,
-    wait_for,
-)
+from graceexit import _cpython, _signals
 from graceexit._executors import Executors, Jobs, workers
 from graceexit._items import NEVER
 from graceexit._latch import LOOK, Bell, Latch, start_thread
@@ -127,11 +117,11 @@ class Ender:
         """Note that the main thread's code is over. To be called again does no harm."""
         if has_work := self.has_work():
             threads = [item.subject for item in list(self.runs.items) if item.stop is not None]
-            self._taken_out |= take_out_of_the_join(threads)
+            self._taken_out |= _cpython.take_out_of_the_join(threads)
             registered()[id(self)] = set(map(id, threads))
             atexit.register(self._at_exit)  # the one registered last runs first
         if has_work and self.start() and not self.over.is_set():
-            self.executors.hold(self.hooks_over.set, pools=can_start_threads())
+            self.executors.hold(self.hooks_over.set, pools=_cpython.can_start_threads())
         else:
             self.hooks_over.set()
         self.story.note("main_ended")
@@ -144,7 +134,7 @@ class Ender:
 
     def leave(self, _signum: int, frame: "FrameType | None", _layer: object) -> None:
         """Leave the join, or what else is to be left: a signal handler of the main thread."""
-        if self.phase == LEAVING and is_joining(frame):
+        if self.phase == LEAVING and _cpython.is_joining(frame):
             raise Leave
         if not self.reached:
             self.unwinding.again(frame)
@@ -152,7 +142,7 @@ class Ender:
     def wait_here(self) -> None:
         """Wait on the main thread: Python may forget a thread in whose join an exception came."""
         while self.signum is None and (threads := self._threads()) and self._patience() > 0:
-            wait_for(threads[0])
+            _cpython.wait_for(threads[0])
 
     def abandon(self) -> None:
         """End nothing: uninstalled, or a forked child."""
@@ -217,7 +207,7 @@ class Ender:
             due = self.unwinding.due()
             if due <= 0:
                 _signals.interrupt_main()
-                due = LOOKS
+                due = _cpython.LOOKS
             woken = self._bell.wait(min(left, LOOK, due, self.answer_at - now))
             if not woken and self.reached:
                 # A signal that another thread has taken does not wake a thread that joins.
@@ -235,7 +225,7 @@ class Ender:
             if others[0] is threading.main_thread():
                 self.hooks_over.wait(LOOK)
             else:
-                wait_for(others[0])
+                _cpython.wait_for(others[0])
         self._bell.ring()
 
     def _threads(self) -> list[threading.Thread]:
@@ -243,7 +233,7 @@ class Ender:
         known = registered()
         known[id(self)] = {id(item.subject) for item in self.runs.known()}
         ids = workers().union(*list(known.values()))
-        return [thread for thread in joined_at_exit() if id(thread) not in ids]
+        return [thread for thread in _cpython.joined_at_exit() if id(thread) not in ids]
 
     def others(self) -> list[threading.Thread]:
         """Return what items of order 0 wait for: hooks, other threads, and jobs of pools."""
@@ -265,22 +255,22 @@ class Ender:
         self._close()
         self.story.flush()
         self.runs.let_go()
-        if self.signum is not None and (in_child() or not self.reached):
+        if self.signum is not None and (_cpython.in_child() or not self.reached):
             die(self.story, self.signum)
         atexit.register(self._at_exit)  # not unregistered before, which compares it with all others
         self.over.set()
         while self.reached < JOINED and not self._is_to_leave():
             self._bell.wait(LOOK)
-        if self.signum is not None and in_child():  # it has come since
+        if self.signum is not None and _cpython.in_child():  # it has come since
             die(self.story, self.signum)
-        hide(Leave)
+        _cpython.hide(Leave)
         self.phase = LEAVING
         clock = self.limits.clock
         give_up = clock() + TO_LEAVE
         while self.reached < JOINED:
             if clock() >= give_up or not _signals.interrupt_main():
                 self._end_now("the main thread does not leave what it waits for", TO_LEAVE)
-            self._bell.wait(LOOKS)
+            self._bell.wait(_cpython.LOOKS)
         # Exit functions may wait for ever for what a thread holds that was left behind.
         must_end = self.signum is not None or self.runs.left
         left = min(EXIT_FUNCTIONS, (self.limits.limit() or NEVER) - clock())
@@ -290,7 +280,7 @@ class Ender:
     def _close(self) -> None:
         """Call what was held back; it takes no longer than the process has."""
         closed = Latch()
-        dying = self.signum is not None and in_child()
+        dying = self.signum is not None and _cpython.in_child()
 
         def release() -> None:
             try:
@@ -314,7 +304,7 @@ class Ender:
         """Return whether the main thread is to wait for nothing more, if it still does."""
         if not self.reached:
             return False
-        waited_for = {id(thread) for thread in joined_at_exit()} - self._taken_out
+        waited_for = {id(thread) for thread in _cpython.joined_at_exit()} - self._taken_out
         if self.signum is not None:
             # Where there is no thread to wait for, the hook of somebody else may be at work.
             return bool(waited_for) or self._patience() <= 0

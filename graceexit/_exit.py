@@ -32,18 +32,7 @@ import threading
 from signal import SIGINT
 from time import sleep
 
-from graceexit import _signals
-from graceexit._cpython import (
-    LOOKS,
-    die_of_ctrl_c_all_the_same,
-    hide,
-    in_child,
-    is_ended_by_ctrl_c,
-    is_in_join,
-    is_interrupted,
-    is_shutting_down,
-    is_under_way,
-)
+from graceexit import _cpython, _signals
 from graceexit._ender import EXITING, JOINED, LEAVING, SERVING, WAITING, Ender, Leave, die
 from graceexit._items import NEVER
 from graceexit._latch import Latch, insist, start_thread
@@ -102,11 +91,11 @@ class Exit:
         has_ender = ender.start()
         # A hook that raises would skip the others. Python handles there what came between the
         # program's end and the first line of its own.
-        if not (ender.reached or is_shutting_down(frame)):
+        if not (ender.reached or _cpython.is_shutting_down(frame)):
             if first and not (holding is not None and holding.takes(signum, self.unwind_by)):
                 ender.unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
-        elif not has_ender and is_in_join(frame):  # nobody else makes this thread leave it
-            hide(Leave)
+        elif not has_ender and _cpython.is_in_join(frame):  # nobody else makes this thread leave it
+            _cpython.hide(Leave)
             ender.phase = LEAVING
             self.ender.leave(signum, frame, None)
 
@@ -115,7 +104,7 @@ class Exit:
     ) -> None:
         """Unwind the main thread now, which had something in hand when *signum* came."""
         # What is raised now takes its place; that a generator is closed is no failure.
-        if isinstance(error, Exception) and not is_under_way():
+        if isinstance(error, Exception) and not _cpython.is_under_way():
             self.story.failed(error, "what was in hand")
         if signum == SIGINT != self.ender.signum:
             self.ender.unwinding.interrupt()
@@ -133,13 +122,13 @@ class Exit:
             since = self.limits.clock()
 
             def look() -> None:
-                sleep(LOOKS)
+                sleep(_cpython.LOOKS)
                 # A program, such as a notebook, may go on after it.
-                while is_interrupted(threading.main_thread().ident):
+                while _cpython.is_interrupted(threading.main_thread().ident):
                     if self.limits.clock() >= since + STILL:
                         self.notice(signum, since)
                         return
-                    sleep(LOOKS)
+                    sleep(_cpython.LOOKS)
 
             start_thread(look)
         return held
@@ -163,9 +152,9 @@ class Exit:
         ender = self.ender
         if not ender.reached:
             self._pressed = self.limits.clock()  # by Ctrl-C, perhaps
-            if is_ended_by_ctrl_c():
+            if _cpython.is_ended_by_ctrl_c():
                 self.notice(int(SIGINT))
-        if self._exiting.signum is not None or in_child():
+        if self._exiting.signum is not None or _cpython.in_child():
             self.limits.ask()
         self._exiting.set()
         self.limits.begin()
@@ -188,7 +177,7 @@ class Exit:
         ender.hooks_over.set()
         ender.reach(JOINED)
         insist(self._complete)
-        if not ender.started and ender.signum is not None and in_child():
+        if not ender.started and ender.signum is not None and _cpython.in_child():
             die(self.story, ender.signum)
 
     def _complete(self) -> None:
@@ -226,8 +215,8 @@ class Exit:
             # Up to 3.13 Python ends a thread that comes back later, and glibc loads a library then.
             ender.gone.wait(GOING)
         self._handlers.uninstall()
-        if is_ended_by_ctrl_c():
-            die_of_ctrl_c_all_the_same()
+        if _cpython.is_ended_by_ctrl_c():
+            _cpython.die_of_ctrl_c_all_the_same()
 
     def run_before_death(self, signum: int) -> None:
         """Run the items: the main thread is about to send itself a signal that kills it."""
@@ -239,7 +228,7 @@ class Exit:
         try:
             self.story.begin(len(self._registry))
             self.story.end(self.ender.run())
-            if in_child():
+            if _cpython.in_child():
                 self.ender.executors.release(dying=True)
             self.story.last_words()
             self.ender.runs.let_go()
@@ -257,7 +246,7 @@ class Exit:
             layer.previous(signum, frame)
         elif phase == WAITING and not self._has_answered and self._exiting.signum != SIGINT:
             self._has_answered = True
-            self.ender.answer_at = now + LOOKS
+            self.ender.answer_at = now + _cpython.LOOKS
             self._pressed = now
             self.notice(signum)
             self.end_by(signum, frame, None)
