@@ -122,13 +122,11 @@ class Exit:
             since = self.limits.clock()
 
             def look() -> None:
-                sleep(_cpython.LOOKS)
-                # A program, such as a notebook, may go on after it.
-                while _cpython.is_interrupted(threading.main_thread().ident):
-                    if self.limits.clock() >= since + STILL:
-                        self.notice(signum, since)
-                        return
+                while self.limits.clock() < since + STILL:
                     sleep(_cpython.LOOKS)
+                    if not _cpython.is_interrupted(threading.main_thread().ident):
+                        return  # a program, such as a notebook, may go on after it
+                self.notice(signum, since)
 
             start_thread(look)
         return held
