@@ -13,7 +13,7 @@ from functools import partial
 from graceexit import _cpython, _signals
 from graceexit._executors import Executors, Jobs, workers
 from graceexit._items import NEVER
-from graceexit._latch import LOOK, Bell, Latch, start_thread
+from graceexit._latch import LOOK, Bell, Latch, start_thread, within
 from graceexit._limits import Limits
 from graceexit._report import signal_name
 from graceexit._story import Story
@@ -279,26 +279,14 @@ class Ender:
 
     def _close(self) -> None:
         """Call what was held back; it takes no longer than the process has."""
-        closed = Latch()
-        dying = self.signum is not None and _cpython.in_child()
-
-        def release() -> None:
-            try:
-                self.executors.release(dying=dying)
-            finally:
-                closed.set()
-
-        limits, begun, ending = self.limits, self.limits.clock(), self.signum is not None
-        if not start_thread(release):
-            if ending:  # it dies of the signal
-                return
-            release()
-        while (left := limits.closing(begun, dying=dying, ending=ending)) > 0:
-            if closed.wait(min(left, LOOK)):
-                return
-        ids = workers()
-        unclosed = [one for one in threading.enumerate() if id(one) in ids]
-        self.story.cut_off(unclosed, begun, "the process ends without")
+        begun, ending = self.limits.clock(), self.signum is not None
+        dying = ending and _cpython.in_child()
+        left = self.limits.closing(begun, dying=dying, ending=ending)
+        # Where no thread can be started nothing limits it, and a process that is to die does not.
+        if not within(left, partial(self.executors.release, dying=dying), here=not ending):
+            ids = workers()
+            unclosed = [one for one in threading.enumerate() if id(one) in ids]
+            self.story.cut_off(unclosed, begun, "the process ends without")
 
     def _is_to_leave(self) -> bool:
         """Return whether the main thread is to wait for nothing more, if it still does."""
