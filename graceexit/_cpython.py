@@ -52,11 +52,7 @@ def name_of(frame: "FrameType") -> tuple[str, str]:
 
 def is_in_join(frame: "FrameType | None") -> bool:
     """Return whether *frame* itself waits for the other threads."""
-    return (
-        frame is not None
-        and frame.f_code.co_name == "_shutdown"
-        and frame.f_globals is vars(threading)
-    )
+    return frame is not None and name_of(frame) == ("threading", "_shutdown")
 
 
 def is_joining(frame: "FrameType | None") -> bool:
@@ -66,10 +62,9 @@ def is_joining(frame: "FrameType | None") -> bool:
 
 def is_shutting_down(frame: "FrameType | None") -> bool:
     """Return whether Python has begun to join the threads, or to run the hooks before that."""
-    if getattr(threading, "_SHUTTING_DOWN", False) or is_joining(frame):
-        return True
     ours = getattr(getattr(threading, "_shutdown", None), "__code__", None)
-    return ours is not None and any(one.f_code is ours for one in stack(frame))
+    begun: bool = getattr(threading, "_SHUTTING_DOWN", False)
+    return begun or any(one.f_code is ours for one in stack(frame))
 
 
 def is_called_by_multiprocessing(frame: "FrameType") -> bool:
@@ -79,19 +74,18 @@ def is_called_by_multiprocessing(frame: "FrameType") -> bool:
 
 def is_under_way() -> bool:
     """Return whether the main thread, whose handler calls this, is unwinding already."""
-    error = sys.exc_info()[1]
-    while error is not None:
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            return True
-        error = error.__context__
-    return False
+    return is_handled((KeyboardInterrupt, SystemExit), sys.exc_info()[1])
 
 
 def is_interrupted(ident: int | None) -> bool:
     """Return whether the thread *ident* is handling a KeyboardInterrupt."""
-    error: Any = sys._current_exceptions().get(ident or 0)
-    error = error[1] if isinstance(error, tuple) else error  # up to 3.11
-    while error is not None and not isinstance(error, KeyboardInterrupt):
+    error: Any = sys._current_exceptions().get(ident or 0)  # up to 3.11 in a tuple
+    return is_handled(KeyboardInterrupt, error[1] if isinstance(error, tuple) else error)
+
+
+def is_handled(kinds: "Any", error: BaseException | None) -> bool:
+    """Return whether *error*, or one during whose handling it was raised, is of these *kinds*."""
+    while error is not None and not isinstance(error, kinds):
         error = error.__context__
     return error is not None
 

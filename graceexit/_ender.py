@@ -8,32 +8,30 @@ twice. `_exit` has the table that shows what it does beside the main thread, pha
 import atexit
 import os
 import threading
+from functools import partial
 
-from graceexit import _signals
-from graceexit._cpython import (
-    LOOKS,
-    hide,
-    in_child,
-    joined_at_exit,
-    take_out_of_the_join,
-    wait_for,
-)
+from graceexit import _cpython, _signals
 from graceexit._executors import Executors, Jobs, workers
 from graceexit._items import NEVER
-from graceexit._latch import LOOK, Bell, Latch, start_thread
+from graceexit._latch import LOOK, Bell, Latch, start_thread, within
+from graceexit._limits import Limits
 from graceexit._report import signal_name
+from graceexit._story import Story
+from graceexit._unwinding import Unwinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from graceexit._items import Outcome
-    from graceexit._limits import Limits
     from graceexit._runs import Runs
-    from graceexit._story import Story
-    from graceexit._unwinding import Unwinding
+    from graceexit._settings import Settings
 
 SERVING, WAITING, RUNNING, LEAVING = "serving", "waiting", "running", "leaving"
+
+# What the main thread has come to: the end of its code, the end of the join, the exit functions.
+ENDED, JOINED, EXITING = range(1, 4)
 
 PATIENCE = 5.0  # seconds after which a program that ends by itself is told what it waits for
 TO_LEAVE = 1.0  # seconds for the main thread to leave the join
@@ -50,31 +48,6 @@ class Leave(BaseException):
     """Raised in the main thread to make it leave a join that would last for ever."""
 
 
-class Step(Latch):
-    """Something that the main thread has done; whoever waits for it waits here."""
-
-    __slots__ = ("_ring",)
-
-    def __init__(self, ring: "Callable[[], None]") -> None:
-        super().__init__()
-        self._ring = ring  # wakes the ender
-
-    def set(self) -> None:
-        """Note that it is done."""
-        super().set()
-        self._ring()
-
-
-class Main:
-    """What the main thread has done already."""
-
-    def __init__(self, ring: "Callable[[], None]") -> None:
-        self.ended = Step(ring)  # its code is over
-        self.hooks_over = Step(ring)  # those of others have run, which come before the join
-        self.joined = Step(ring)  # it has left the join
-        self.finished = Step(ring)  # the exit functions have run
-
-
 class Ender:
     """
     The end of one process, from the first sign of it.
@@ -82,38 +55,47 @@ class Ender:
     Attributes:
         phase: How far it is.
         signum: The signal to die of.
-        main: How far the main thread is.
+        reached: How far the main thread is.
+        hooks_over: The hooks of others have run, which come before the join.
         over: The items have been run.
+        finished: The exit functions have run.
         gone: Its thread has ended.
         started: The thread has been started.
         answer_at: When a Ctrl-C is to be answered, for whoever waits so long.
+        limits: How long it may take.
+        runs: Those of the items.
+        story: What is told of it.
+        unwinding: The main thread's way out.
+        executors: What is held open.
     """
 
     def __init__(  # noqa: PLR0917  (it is made at one place)
         self,
         runs: "Runs",
-        limits: "Limits",
+        exiting: Latch,
+        handlers: _signals.Handlers,
         executors: Executors,
-        unwinding: "Unwinding",
-        story: "Story",
-        bell: Bell,
+        settings: "Settings",
         at_exit: "Callable[[], None]",
     ) -> None:
         self.phase = SERVING
         self.signum: int | None = None
-        self.main = Main(bell.ring)
+        self.reached = 0
+        self.hooks_over = Latch()
         self.over = Latch()
+        self.finished = Latch()
         self.gone = Latch()
         self.started = False
         self.answer_at = NEVER
-        self.limits = limits
-        self._runs = runs
-        self._executors = executors
-        self._unwinding = unwinding
-        self._story = story
-        self._bell = bell  # wakes it
-        self._at_exit = at_exit
+        self.limits = Limits(None if settings.grace is ... else settings.grace, settings.linger)
+        self.runs = runs
+        self.story = Story(runs.log, exiting, self.limits, settings.account())
+        self._bell = bell = Bell()  # wakes it
+        prepare = partial(handlers.put_for_leaving, self.leave)
+        self.unwinding = Unwinding(bell.ring, prepare, self.story.failed)
+        self.executors = executors
         self._jobs = Jobs(bell.ring)
+        self._at_exit = at_exit
         self._to_end = threading.Lock()  # taken by the thread, should two be started
         self._taken_out: set[int] = set()  # ids of threads that Python does not join at its end
         self._abandoned = False  # somebody has uninstalled us: nothing is to be ended
@@ -129,26 +111,38 @@ class Ender:
 
     def has_work(self) -> bool:
         """Return whether there is something to be run, to be left or to die of."""
-        return bool(self._runs.items or self._runs.left or self.signum is not None)
+        return bool(self.runs.items or self.runs.left or self.signum is not None)
 
     def main_ends(self) -> None:
         """Note that the main thread's code is over. To be called again does no harm."""
         if has_work := self.has_work():
-            threads = [item.subject for item in list(self._runs.items) if item.stop is not None]
-            self._taken_out |= take_out_of_the_join(threads)
+            threads = [item.subject for item in list(self.runs.items) if item.stop is not None]
+            self._taken_out |= _cpython.take_out_of_the_join(threads)
             registered()[id(self)] = set(map(id, threads))
             atexit.register(self._at_exit)  # the one registered last runs first
         if has_work and self.start() and not self.over.is_set():
-            self._executors.hold(self.main.hooks_over.set)
+            self.executors.hold(self.hooks_over.set)
         else:
-            self.main.hooks_over.set()
-        self._story.note("main_ended")
-        self.main.ended.set()
+            self.hooks_over.set()
+        self.story.note("main_ended")
+        self.reach(ENDED)
+
+    def reach(self, step: int) -> None:
+        """Note how far the main thread is."""
+        self.reached = max(self.reached, step)
+        self._bell.ring()
+
+    def leave(self, _signum: int, frame: "FrameType | None", _layer: object) -> None:
+        """Leave the join, or what else is to be left: a signal handler of the main thread."""
+        if self.phase == LEAVING and _cpython.is_joining(frame):
+            raise Leave
+        if not self.reached:
+            self.unwinding.again(frame)
 
     def wait_here(self) -> None:
         """Wait on the main thread: Python may forget a thread in whose join an exception came."""
         while self.signum is None and (threads := self._threads()) and self._patience() > 0:
-            wait_for(threads[0])
+            _cpython.wait_for(threads[0])
 
     def abandon(self) -> None:
         """End nothing: uninstalled, or a forked child."""
@@ -156,10 +150,10 @@ class Ender:
         registered().pop(id(self), None)
         self.limits.disarm()
         self.limits.close()
-        self._unwinding.end()
+        self.unwinding.end()
         self._jobs.end()
-        self.main.hooks_over.set()
-        self.main.ended.set()
+        self.hooks_over.set()
+        self.reach(ENDED)
 
     # WAITING, RUNNING.
 
@@ -170,19 +164,19 @@ class Ender:
             return
         self.started = True
         try:
-            self._story.begin(len(self._runs.items))
-            self._wait(lambda: [] if self.main.ended.is_set() else [threading.main_thread()])
+            self.story.begin(len(self.runs.items))
+            self._wait(lambda: [] if self.reached else [threading.main_thread()])
             if self._abandoned:
                 return
-            if any(item.order < 0 for item in list(self._runs.items)):
+            if any(item.order < 0 for item in list(self.runs.items)):
                 self.run(before=0)
             self._wait_for_others()
-            self._story.end(self.run())
+            self.story.end(self.run())
             self._wait_for_others()  # an item may have started a thread, which Python would join
-            if self._runs.have_more():  # registered while that was said
+            if self.runs.have_more():  # registered while that was said
                 self.run()
         except BaseException as error:  # whatever it is, the process must end
-            self._story.broken(error)
+            self.story.broken(error)
         finally:
             self._jobs.end()
             if self._abandoned:
@@ -206,123 +200,111 @@ class Ender:
             if (now := clock()) >= self.answer_at:
                 self.answer_at = NEVER
                 what = f"Ctrl-C: waiting {left:.1f} s more for"
-                self._story.waiting(threads, what, "press again to end now")
+                self.story.waiting(threads, what, "press again to end now")
             elif left == NEVER and now >= warn_at:
                 warn_at = NEVER
-                self._story.waiting(threads, "waiting for")
-            due = self._unwinding.due()
+                self.story.waiting(threads, "waiting for")
+            due = self.unwinding.due()
             if due <= 0:
                 _signals.interrupt_main()
-                due = LOOKS
+                due = _cpython.LOOKS
             woken = self._bell.wait(min(left, LOOK, due, self.answer_at - now))
-            if not woken and self.main.ended.is_set():
+            if not woken and self.reached:
                 # A signal that another thread has taken does not wake a thread that joins.
                 _signals.interrupt_main()
-        if not self._unwinding.parked:
-            self._story.cut_off(threads, self.limits.since or begun)
+        if not self.unwinding.parked:
+            self.story.cut_off(threads, self.limits.since or begun)
 
     def _patience(self) -> float:
         """Return the seconds that the rest of the program still has."""
-        return 0.0 if self._unwinding.parked else self.limits.patience()
+        return 0.0 if self.unwinding.parked else self.limits.patience()
 
     def _accompany(self) -> None:
         """Join the others for the ender, which has to hear of more than their end."""
         while (others := self.others()) and not self.over.is_set():
             if others[0] is threading.main_thread():
-                self.main.hooks_over.wait(LOOK)
+                self.hooks_over.wait(LOOK)
             else:
-                wait_for(others[0])
+                _cpython.wait_for(others[0])
         self._bell.ring()
 
     def _threads(self) -> list[threading.Thread]:
         """Return the threads that Python waits for, that are nobody's to stop and in no pool."""
         known = registered()
-        known[id(self)] = {id(item.subject) for item in self._runs.known()}
+        known[id(self)] = {id(item.subject) for item in self.runs.known()}
         ids = workers().union(*list(known.values()))
-        return [thread for thread in joined_at_exit() if id(thread) not in ids]
+        return [thread for thread in _cpython.joined_at_exit() if id(thread) not in ids]
 
     def others(self) -> list[threading.Thread]:
         """Return what items of order 0 wait for: hooks, other threads, and jobs of pools."""
         if threads := self._threads():
             return threads
-        if not self.main.hooks_over.is_set():
+        if not self.hooks_over.is_set():
             return [threading.main_thread()]
         return self._jobs.left()
 
     def run(self, before: float = NEVER) -> "list[Outcome]":
         """Run the items of an order below *before*; return how all have ended so far."""
         self.phase = RUNNING
-        return self._runs.advance(before, self.limits.limit, self.limits.grace)
+        return self.runs.advance(before, self.limits.limit, self.limits.grace)
 
     # LEAVING: it sees to it that the main thread ends the process, or does it itself.
 
     def _finish(self) -> None:
         """End what is left to end, once the items have been run."""
-        self.main.hooks_over.set()  # nobody waits for them any more
         self._close()
-        self._story.flush()
-        self._runs.let_go()
-        if self.signum is not None and (in_child() or not self.main.ended.is_set()):
-            die(self._story, self.signum)
+        self.story.flush()
+        self.runs.let_go()
+        if self.signum is not None and (_cpython.in_child() or not self.reached):
+            die(self.story, self.signum)
         atexit.register(self._at_exit)  # not unregistered before, which compares it with all others
         self.over.set()
-        while not self.main.joined.is_set() and not self._is_to_leave():
+        while self.reached < JOINED and not self._is_to_leave():
             self._bell.wait(LOOK)
-        if self.signum is not None and in_child():  # it has come since
-            die(self._story, self.signum)
-        hide(Leave)
+        if self.signum is not None and _cpython.in_child():  # it has come since
+            die(self.story, self.signum)
+        _cpython.hide(Leave)
         self.phase = LEAVING
         clock = self.limits.clock
         give_up = clock() + TO_LEAVE
-        while not self.main.joined.wait(LOOKS):
+        while self.reached < JOINED:
             if clock() >= give_up or not _signals.interrupt_main():
                 self._end_now("the main thread does not leave what it waits for", TO_LEAVE)
+            self._bell.wait(_cpython.LOOKS)
         # Exit functions may wait for ever for what a thread holds that was left behind.
-        must_end = self.signum is not None or self._runs.left
+        must_end = self.signum is not None or self.runs.left
         left = min(EXIT_FUNCTIONS, (self.limits.limit or NEVER) - clock())
-        if must_end and not self.main.finished.wait(left):
+        if must_end and not self.finished.wait(left):
             self._end_now("exit functions have not returned", left)
 
     def _close(self) -> None:
         """Call what was held back; it takes no longer than the process has."""
-        closed = Latch()
-        dying = self.signum is not None and in_child()
-
-        def release() -> None:
-            try:
-                self._executors.release(dying=dying)
-            finally:
-                closed.set()
-
-        limits, begun, ending = self.limits, self.limits.clock(), self.signum is not None
-        if not start_thread(release):
-            if ending:  # it dies of the signal
-                return
-            release()
-        while (left := limits.closing(begun, dying=dying, ending=ending)) > 0:
-            if closed.wait(min(left, LOOK)):
-                return
-        ids = workers()
-        unclosed = [one for one in threading.enumerate() if id(one) in ids]
-        self._story.cut_off(unclosed, begun, "the process ends without")
+        begun, ending = self.limits.clock(), self.signum is not None
+        dying = ending and _cpython.in_child()
+        left = self.limits.closing(begun, dying=dying, ending=ending)
+        # Where no thread can be started nothing limits it, and a process that is to die does not.
+        if not within(left, partial(self.executors.release, dying=dying), here=not ending):
+            ids = workers()
+            unclosed = [one for one in threading.enumerate() if id(one) in ids]
+            self.story.cut_off(unclosed, begun, "the process ends without")
 
     def _is_to_leave(self) -> bool:
         """Return whether the main thread is to wait for nothing more, if it still does."""
-        if not self.main.ended.is_set():
+        if not self.reached:
             return False
-        waited_for = {id(thread) for thread in joined_at_exit()} - self._taken_out
+        waited_for = {id(thread) for thread in _cpython.joined_at_exit()} - self._taken_out
         if self.signum is not None:
             # Where there is no thread to wait for, the hook of somebody else may be at work.
             return bool(waited_for) or self._patience() <= 0
-        stuck = {id(item.subject) for item in self._runs.left}
+        stuck = {id(item.subject) for item in self.runs.left}
         return bool(waited_for & stuck) and not self._threads()
 
     def _end_now(self, why: str, seconds: float) -> None:
         """End the process from here, and say what of the main thread is cut off."""
-        self._story.main_thread_is_cut_off(why, seconds)
+        self.story.main_thread_is_cut_off(why, seconds)
         if self.signum is not None:
-            die(self._story, self.signum)
-        self._story.last_words()
+            die(self.story, self.signum)
+        self.story.last_words()
         os._exit(1)
 
 

@@ -27,72 +27,45 @@ thread may wait until the main thread is no longer alive.
 
 import atexit
 import os
+import sys
 import threading
 from signal import SIGINT
 from time import sleep
 
-from graceexit import _signals
-from graceexit._cpython import (
-    LOOKS,
-    die_of_ctrl_c_all_the_same,
-    hide,
-    in_child,
-    is_ended_by_ctrl_c,
-    is_in_join,
-    is_interrupted,
-    is_joining,
-    is_shutting_down,
-    is_under_way,
-)
-from graceexit._ender import LEAVING, SERVING, WAITING, Ender, Leave, die
+from graceexit import _cpython, _signals
+from graceexit._ender import EXITING, JOINED, LEAVING, SERVING, WAITING, Ender, Leave, die
 from graceexit._items import NEVER
-from graceexit._latch import Bell, Latch, insist, start_thread
-from graceexit._limits import Limits
+from graceexit._latch import Latch, insist, start_thread
 from graceexit._report import escaped
-from graceexit._story import Story, place_of, running
-from graceexit._unwinding import Unwinding
+from graceexit._story import place_of, running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
 
-    from graceexit._executors import Executors
     from graceexit._hold import Hold
     from graceexit._registry import Registry
-    from graceexit._settings import Settings
 
 GOING = 1.0  # seconds for the ender to end before Python finalizes
+ALL = sys.float_info.max  # above every order
 STILL = 1.0  # seconds after which a KeyboardInterrupt that is still being handled is the end
 
 
 class Exit:
     """The main thread's part in the end of one process; a forked child has another one."""
 
-    def __init__(  # noqa: PLR0917  (it is made at one place)
-        self,
-        registry: "Registry",
-        exiting: Latch,
-        handlers: _signals.Handlers,
-        executors: "Executors",
-        settings: "Settings",
-        at_exit: "Callable[[], None]",
+    def __init__(
+        self, ender: Ender, registry: "Registry", exiting: Latch, handlers: _signals.Handlers
     ) -> None:
-        bell = Bell()
-        grace = None if settings.grace is ... else settings.grace
-        self.limits = limits = Limits(grace, settings.linger)
-        self._runs = runs = registry._runs()
-        self.story = Story(runs.log, exiting, limits, settings.account())
-        self._unwinding = Unwinding(bell.ring, self._prepare, self.story.failed)
-        self.ender = Ender(runs, limits, executors, self._unwinding, self.story, bell, at_exit)
+        self.ender = ender
+        self.limits = ender.limits
+        self.story = ender.story
         self._registry = registry
         self._exiting = exiting
         self._handlers = handlers
-        self._executors = executors
         self._pressed = 0.0  # when the last Ctrl-C came that counted
         self._has_answered = False  # a person who has pressed Ctrl-C while others were waited for
         self._dying = False  # the process is about to send itself a signal that kills it
-        self._has_begun_exit_functions = False
 
     # SERVING: the handlers. They run on the main thread, between any two instructions of it.
 
@@ -118,30 +91,25 @@ class Exit:
         has_ender = ender.start()
         # A hook that raises would skip the others. Python handles there what came between the
         # program's end and the first line of its own.
-        if not (ender.main.ended.is_set() or is_shutting_down(frame)):
+        if not (ender.reached or _cpython.is_shutting_down(frame)):
             if first and not (holding is not None and holding.takes(signum, self.unwind_by)):
-                self._unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
-        elif not has_ender and is_in_join(frame):  # nobody else makes this thread leave it
-            hide(Leave)
+                ender.unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
+        elif not has_ender and _cpython.is_in_join(frame):  # nobody else makes this thread leave it
+            _cpython.hide(Leave)
             ender.phase = LEAVING
-            self.leave(signum, frame, None)
-
-    def _prepare(self) -> None:
-        """Let another thread make the main thread unwind once more."""
-        self._handlers.put_for_leaving(self.leave)
+            self.ender.leave(signum, frame, None)
 
     def unwind_by(
         self, signum: int, frame: "FrameType | None", error: BaseException | None
     ) -> None:
         """Unwind the main thread now, which had something in hand when *signum* came."""
         # What is raised now takes its place; that a generator is closed is no failure.
-        if isinstance(error, Exception) and not is_under_way():
+        if isinstance(error, Exception) and not _cpython.is_under_way():
             self.story.failed(error, "what was in hand")
         if signum == SIGINT != self.ender.signum:
-            self._prepare()
-            self._unwinding.interrupt()
+            self.ender.unwinding.interrupt()
         else:
-            self._unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
+            self.ender.unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
 
     def press(self, signum: int, holding: "Hold | None") -> bool:
         """Note Ctrl-C; return whether it is held, or Python's own handler is to be called."""
@@ -154,13 +122,11 @@ class Exit:
             since = self.limits.clock()
 
             def look() -> None:
-                sleep(LOOKS)
-                # A program, such as a notebook, may go on after it.
-                while is_interrupted(threading.main_thread().ident):
-                    if self.limits.clock() >= since + STILL:
-                        self.notice(signum, since)
-                        return
-                    sleep(LOOKS)
+                while self.limits.clock() < since + STILL:
+                    sleep(_cpython.LOOKS)
+                    if not _cpython.is_interrupted(threading.main_thread().ident):
+                        return  # a program, such as a notebook, may go on after it
+                self.notice(signum, since)
 
             start_thread(look)
         return held
@@ -182,88 +148,73 @@ class Exit:
     def _begin(self) -> None:
         """Begin the exit: the main thread's code is over. To be called again does no harm."""
         ender = self.ender
-        if not ender.main.ended.is_set():
+        if not ender.reached:
             self._pressed = self.limits.clock()  # by Ctrl-C, perhaps
-            if is_ended_by_ctrl_c():
+            if _cpython.is_ended_by_ctrl_c():
                 self.notice(int(SIGINT))
-        if self._exiting.signum is not None or in_child():
+        if self._exiting.signum is not None or _cpython.in_child():
             self.limits.ask()
         self._exiting.set()
         self.limits.begin()
         self._registry._attend = ender.start
-        self._unwinding.end()
-        self._unwinding.let_go()
+        ender.unwinding.end()
+        ender.unwinding.let_go()
         if ender.phase == SERVING and ender.has_work():
             ender.phase = WAITING
-        self._handlers.take_over(self.interrupt, self.leave)
+        self._handlers.take_over(self.interrupt, self.ender.leave)
         ender.main_ends()
-        if not ender.started:
-            self._run_here(before_the_join=True)
-
-    def joined(self) -> None:
-        """Wait for the ender, on the main thread; Python has joined the other ones."""
-        ender = self.ender
-        ender.main.hooks_over.set()
-        if ender.started:
-            insist(ender.over.wait)
-        else:
-            ender.wait_here()
-            self._run_here(before_the_join=False)
-            if ender.signum is not None and in_child():
-                die(self.story, ender.signum)
-        ender.main.joined.set()
-
-    def _run_here(self, *, before_the_join: bool) -> None:
-        """Run the items on the main thread, where no thread can be started."""
-        if self._registry:
+        if not ender.started and ender.has_work():
             self.story.begin(len(self._registry))
             # From 3.13 on the registered threads must end before the join.
-            negative_only = before_the_join and hasattr(threading, "_shutdown_locks")
-            outcomes = self.ender.run(before=0 if negative_only else NEVER)
-            if not negative_only:
+            ender.run(before=0 if hasattr(threading, "_shutdown_locks") else ALL)
+            ender.phase = WAITING
+
+    def joined(self) -> None:
+        """Complete the exit, on the main thread; Python has joined the other ones."""
+        ender = self.ender
+        ender.hooks_over.set()
+        ender.reach(JOINED)
+        insist(self._complete)
+        if not ender.started and ender.signum is not None and _cpython.in_child():
+            die(self.story, ender.signum)
+
+    def _complete(self) -> None:
+        """Do what the hook and the ender have not done. To be called again does no harm."""
+        ender = self.ender
+        if ender.started:
+            ender.over.wait()
+        else:
+            ender.wait_here()
+        if ender.runs.have_more() or ender.runs.now:  # some are left, or all, or a run goes on
+            outcomes = ender.run()
+            if not ender.started:
                 self.story.end(outcomes)
-                self.story.flush()
-                self._runs.let_go()
-            self.ender.phase = WAITING if negative_only else LEAVING
+            self.story.flush()
+            ender.runs.let_go()
 
     # LEAVING: the join, and the exit function.
 
-    def leave(self, _signum: int, frame: "FrameType | None", _layer: object) -> None:
-        """Leave the join, or what else is to be left: a signal handler, for the ender."""
-        if self.ender.phase == LEAVING and is_joining(frame):
-            raise Leave
-        if not self.ender.main.ended.is_set():
-            self._unwinding.again(frame)
-
     def at_exit(self) -> None:
         """Wait for the ender, run what is left, and die of the signal if it was ours."""
-        if self._has_begun_exit_functions:  # this function is one of those that run now
-            return
-        self._has_begun_exit_functions = True
         ender = self.ender
-        ender.main.joined.set()
-        insist(self._complete)
+        if ender.reached == EXITING:  # this function is one of those that run now
+            return
+        if not ender.reached:  # nobody has called the hook
+            insist(self._begin)
+        self.joined()
+        ender.reach(EXITING)
         if ender.signum is not None:
             try:
                 atexit._run_exitfuncs()
             finally:
-                ender.main.finished.set()
+                ender.finished.set()
                 die(self.story, ender.signum)
-        if ender.started and not self._runs.left:
+        if ender.started and not ender.runs.left:
             # Up to 3.13 Python ends a thread that comes back later, and glibc loads a library then.
             ender.gone.wait(GOING)
         self._handlers.uninstall()
-        if is_ended_by_ctrl_c():
-            die_of_ctrl_c_all_the_same()
-
-    def _complete(self) -> None:
-        """Do what the hook and the ender have not done. To be called again does no harm."""
-        self._begin()
-        self.ender.main.hooks_over.set()
-        if self.ender.started:
-            self.ender.over.wait()
-        if self._runs.have_more() or self._runs.now:
-            self.ender.run()  # some left, or a run that goes on
+        if _cpython.is_ended_by_ctrl_c():
+            _cpython.die_of_ctrl_c_all_the_same()
 
     def run_before_death(self, signum: int) -> None:
         """Run the items: the main thread is about to send itself a signal that kills it."""
@@ -271,14 +222,14 @@ class Exit:
         self._pressed = self.limits.clock()
         # A second one must not kill half way.
         self._dying = True
-        taken = self._handlers.take_over(self.interrupt, self.leave)
+        taken = self._handlers.take_over(self.interrupt, self.ender.leave)
         try:
             self.story.begin(len(self._registry))
             self.story.end(self.ender.run())
-            if in_child():
-                self._executors.release(dying=True)
+            if _cpython.in_child():
+                self.ender.executors.release(dying=True)
             self.story.last_words()
-            self._runs.let_go()
+            self.ender.runs.let_go()
         finally:
             self._handlers.give_back(taken)
             self._dying = False
@@ -293,7 +244,7 @@ class Exit:
             layer.previous(signum, frame)
         elif phase == WAITING and not self._has_answered and self._exiting.signum != SIGINT:
             self._has_answered = True
-            self.ender.answer_at = now + LOOKS
+            self.ender.answer_at = now + _cpython.LOOKS
             self._pressed = now
             self.notice(signum)
             self.end_by(signum, frame, None)
@@ -304,7 +255,7 @@ class Exit:
                     f"thread {escaped(one.name)}{place_of(one)}" for one in self.ender.others()
                 ]
             else:
-                names = running(self._runs.now, frame)
+                names = running(self.ender.runs.now, frame)
             again = " again" if self._has_answered or self._exiting.signum == SIGINT else ""
             said = f"Ctrl-C{again}: ended at once; still running: {', '.join(names) or 'nothing'}"
             self.story.last_words(f"graceexit[{os.getpid()}]: {said}\n")

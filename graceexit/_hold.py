@@ -30,7 +30,7 @@ class Hold:
     """
 
     __module__ = "graceexit"
-    __slots__ = ("_depth", "_pressed", "_signum", "_unwind", "is_ready")
+    __slots__ = ("_depth", "_pressed", "_then", "is_ready")
 
     def __init__(self) -> None:
         self.reset()
@@ -38,8 +38,7 @@ class Hold:
     def reset(self) -> None:
         """Begin anew: in a forked child, which may never come to the block's end, or in a test."""
         self._depth = 0  # how many blocks the main thread is in
-        self._signum: int | None = None  # the signal that is to unwind it
-        self._unwind: Unwind | None = None  # what unwinds it
+        self._then: tuple[int, Unwind] | None = None  # the signal that is to unwind it, and how
         self._pressed = 0.0  # when Ctrl-C was noted
         self.is_ready: bool = False
 
@@ -47,14 +46,13 @@ class Hold:
         """Return whether the main thread is to unwind when its block has ended, by *unwind*."""
         if not self._depth:
             return False
-        now = CLOCK[0]()
-        # Ctrl-C may come more than once from one press; pressed again, it is not put off.
-        if signum == SIGINT and self._pressed and now - self._pressed >= SAME_PRESS:
-            return False
         if signum == SIGINT:
+            now = CLOCK[0]()
             self._pressed = self._pressed or now
-        self._unwind = unwind
-        self._signum = self._signum or signum
+            # Ctrl-C may come more than once from one press; pressed again, it is not put off.
+            if now - self._pressed >= SAME_PRESS:
+                return False
+        self._then = self._then or (signum, unwind)
         return True
 
     def __repr__(self) -> str:
@@ -67,6 +65,6 @@ class Hold:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if is_main_thread() and self._depth:
             self._depth -= 1
-            if not self._depth and self._signum is not None and self._unwind is not None:
-                signum, self._signum, self._pressed = self._signum, None, 0.0
-                self._unwind(signum, sys._getframe(1), error)
+            if not self._depth and self._then is not None:
+                (signum, unwind), self._then, self._pressed = self._then, None, 0.0
+                unwind(signum, sys._getframe(1), error)

@@ -6,6 +6,7 @@ imported when something is registered. A forked child begins anew: a fork is `un
 `install` if something is kept.
 """
 
+import atexit
 import os
 
 from graceexit import _signals
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from graceexit._executors import Executors
     from graceexit._exit import Exit
     from graceexit._hold import Hold
-    from graceexit._hooks import Hooks
+    from graceexit._hook import Hook
     from graceexit._report import Report
     from graceexit._settings import Settings
 
@@ -36,9 +37,10 @@ class Process:
         self.exiting = Latch()
         self.handlers = _signals.Handlers(self._on_signal, self._on_ctrl_c, self._before_death)
         self._settings: Settings | None = None  # imported by the first install, as the hooks are
-        self._hooks: Hooks | None = None
+        self._hook: Hook | None = None
         self._holding: Hold | None = None  # once `hold` has been called
         self._executors: Executors | None = None
+        self._is_hooked = False  # an exit function, and for forks; they stay
         self._installed = False
         self._handled = False  # handlers are set, or can never be
         self._pid = 0  # where it was installed first; a fork is noticed by it
@@ -88,18 +90,28 @@ class Process:
         self.settings.change(grace, linger, signals, report)
         # An exception may come at any moment of what follows; then it is done again.
         import_what_is_needed(self.settings)
+        from graceexit._cpython import complete_main_thread
         from graceexit._executors import Executors
-        from graceexit._hooks import Hooks
+        from graceexit._hook import Hook
 
         if self._executors is None:
             self._executors = Executors()
-        if self._hooks is None:
-            self._hooks = Hooks(self._begin, self.at_exit, self._fork, self._after_fork)
-        if not self._hooks.stay:  # the fork of a process that has only imported us goes unnoticed
+        if self._hook is None:
+            self._hook = Hook(self._begin)
+        if not self._is_hooked:  # the fork of a process that has only imported us goes unnoticed
             self._pid = os.getpid()
+            atexit.register(self.at_exit)
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(after_in_child=complete_main_thread)
+                os.register_at_fork(
+                    before=lambda: self._fork(1),
+                    after_in_parent=lambda: self._fork(-1),
+                    after_in_child=self._after_fork,
+                )
+            self._is_hooked = True
         self._executors.hold_finalizers(lambda: self._installed and bool(self.registry))
         self._installed = True
-        self._hooks.install()
+        self._hook.install()
         self._set_handlers()
 
     def _set_handlers(self) -> None:
@@ -127,8 +139,8 @@ class Process:
             self._executors.release()  # Python has gone past what is held, if an item calls this
         self._begin_anew()
         self._settings = None
-        if self._hooks is not None:
-            self._hooks.uninstall()
+        if self._hook is not None:
+            self._hook.uninstall()
 
     def _begin_anew(self) -> None:
         """Forget everything about an exit: a new process, or a new test."""
@@ -201,10 +213,12 @@ class Process:
         if self._installed and os.getpid() != self._pid:
             self._after_fork()  # a signal has come before the hook of the fork
         if self._installed and self.exit is None:
+            from graceexit._ender import Ender
             from graceexit._exit import Exit
 
-            given = self.registry, self.exiting, self.handlers, self._executors
-            ending = Exit(*given, self.settings, self.at_exit)  # type: ignore[arg-type]
+            given = self.registry._runs(), self.exiting, self.handlers, self._executors
+            ender = Ender(*given, self.settings, self.at_exit)  # type: ignore[arg-type]
+            ending = Exit(ender, self.registry, self.exiting, self.handlers)
             ending.limits.is_forking = lambda: self._forking > 0
             vars(self).setdefault("exit", ending)  # a handler may come between: one of two is kept
         return self.exit

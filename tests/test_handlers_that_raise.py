@@ -53,7 +53,7 @@ def test_a_handler_that_raises_while_the_last_words_are_said_changes_no_status(s
 
             def flush(self):
                 ending = graceexit._process.own.exit
-                if ending and ending.ender.main.finished.is_set():
+                if ending and ending.ender.finished.is_set():
                     sys.stdout = real
                     real.write("flushing\\n")
                     real.flush()

@@ -586,7 +586,7 @@ def test_an_interrupted_install_is_completed_by_the_next(script):
         import graceexit
 
         def trace(frame, event, arg):
-            join = getattr(graceexit._process.own._hooks, "_join", None)
+            join = getattr(graceexit._process.own._hook, "_join", None)
             if getattr(join, "real", None) is threading._shutdown:
                 sys.settrace(None)
                 raise KeyboardInterrupt

@@ -282,14 +282,14 @@ def test_the_main_thread_leaves_the_join_and_nothing_else():
     ending = exit_of(Process())
 
     def _shutdown(frame):
-        ending.leave(0, frame(), None)
+        ending.ender.leave(0, frame(), None)
 
     # As a function of threading's, such as that which joins.
     join = FunctionType(_shutdown.__code__, vars(threading), closure=_shutdown.__closure__)
     join(sys._getframe)
     ending.ender.phase = "leaving"
-    ending.ender.main.ended.set()
-    ending.leave(0, sys._getframe(), None)
+    ending.ender.reach(1)
+    ending.ender.leave(0, sys._getframe(), None)
     with pytest.raises(Leave):
         join(sys._getframe)
 

@@ -142,7 +142,7 @@ def test_ctrl_c_counts_from_the_press_before_and_no_more_once_it_ends_the_proces
     now = [100.0]
     ending = exit_of(Process(), clock=lambda: now[0])
     ending.end_by = lambda *_, **__: ending.limits.ask()
-    ending.ender.main.hooks_over.set()
+    ending.ender.hooks_over.set()
     ending.ender.phase = "waiting"
     for now[0] in (100.0, 100.4, 100.6, 102.0):
         ending.interrupt(SIGINT, None, SimpleNamespace(previous=None))
@@ -192,15 +192,14 @@ def test_some_of_the_grace_is_left_for_the_death(grace, limit):
 def test_items_wait_until_the_main_thread_has_ended():
     """However long it unwinds."""
     ender, ran = exit_of(Process()).ender, []
-    ender.run = lambda **_: ran.append(ender.main.ended.is_set()) or []
+    ender.run = lambda **_: ran.append(bool(ender.reached)) or []
     ender.others = list
     ender._finish = lambda: None
     thread = threading.Thread(target=ender._end, daemon=True)
     thread.start()
     while thread.is_alive() and not (ender.phase == "waiting" or ran):
         time.sleep(0.001)
-    ender.main.ended.set()
-    ender._bell.ring()
+    ender.reach(1)
     thread.join()
     assert ran == [True]
 

@@ -377,9 +377,9 @@ def test_items_of_a_zipapp_run_and_are_named_by_their_place_in_it(program, tmp_p
 FULL = """
     import resource, sys, threading, time
     import graceexit
-    import graceexit._ender
+    import graceexit._cpython
 
-    def dawdle(kind, hide=graceexit._ender.hide):
+    def dawdle(kind, hide=graceexit._cpython.hide):
         hide(kind)
         time.sleep(0.2)
 
@@ -387,7 +387,7 @@ FULL = """
         def __del__(self, sleep=time.sleep):
             sleep(0.5)
 
-    graceexit._ender.hide = dawdle  # the items have run, and Python goes on to its end
+    graceexit._cpython.hide = dawdle  # the items have run, and Python goes on to its end
     lasting = Lasting()  # which takes a while
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 

@@ -1,5 +1,5 @@
 """
-The hooks: where the exit begins, where it is completed, and where a fork is noticed.
+The hook in which the exit begins, and goes on when Python has joined the threads.
 
 `threading._shutdown` is replaced. The interpreter and multiprocessing call it by that name as the
 main thread's code has ended, on every version, and before the hooks of
@@ -9,12 +9,10 @@ leave the join has to be caught outside of it, for from 3.15 on it is the end of
 multiprocessing.) Where it is missing the exit function does it all.
 """
 
-import atexit
-import os
 import sys
 import threading
 
-from graceexit._cpython import complete_main_thread, is_called_by_multiprocessing
+from graceexit._cpython import is_called_by_multiprocessing
 from graceexit._ender import Leave
 from graceexit._latch import StandIn, insist
 
@@ -24,42 +22,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Hooks:
-    """
-    The hooks of one process; the first stands in front of Python's join of all threads.
+class Hook:
+    """What stands in front of Python's join of all threads."""
 
-    Attributes:
-        stay: The other ones are in place. Not all of them can be taken out again.
-    """
-
-    def __init__(
-        self,
-        begin: "Callable[[], Callable[[], None] | None]",
-        at_exit: "Callable[[], None]",
-        fork: "Callable[[int], None]",
-        after_fork: "Callable[[], None]",
-    ) -> None:
-        self.stay = False
+    def __init__(self, begin: "Callable[[], Callable[[], None] | None]") -> None:
         self._begin = begin  # the exit; returns what goes on with it after the join
-        self._at_exit = at_exit
-        self._fork = fork
-        self._after_fork = after_fork
         self._join = StandIn(threading, "_shutdown", self._shutdown)
         self._file: Any = None  # of the program, which its items may need, and what they spawn
         self._of = 0  # the id of its module, which is not to be kept: Python ends that first
         self._has_left = False  # the main thread has left a join that would last for ever
 
     def install(self) -> None:
-        """Put them in place; nobody who stands in front of us by now loses it."""
-        if not self.stay:
-            atexit.register(self._at_exit)
-            if hasattr(os, "register_at_fork"):
-                os.register_at_fork(
-                    before=lambda: self._fork(1),
-                    after_in_parent=lambda: self._fork(-1),
-                    after_in_child=self._begin_child,
-                )
-            self.stay = True
+        """Put it in place; nobody who stands in front of us by now loses it."""
         if self._file is None:
             program = sys.modules.get("__main__")
             self._file, self._of = getattr(program, "__file__", None), id(program)
@@ -68,11 +42,6 @@ class Hooks:
     def uninstall(self) -> None:
         """Give the join back."""
         self._join.take_away()
-
-    def _begin_child(self) -> None:
-        """Begin a forked child."""
-        complete_main_thread()
-        self._after_fork()
 
     def _begin_exit(self) -> "Callable[[], None] | None":
         """Begin the exit; a handler that raises may have it begin again."""
