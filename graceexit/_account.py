@@ -118,7 +118,7 @@ def write_some(descriptor: int, data: bytes) -> int:
 def result_in(outcome: "Outcome") -> "dict[str, Any]":
     """Return an outcome as the line has it; of its stack the innermost call comes first."""
     *head, error, stack, limit = outcome
-    said = None if error is None else f"{type(error).__qualname__}: {text_of(error)}"
+    said = None if error is None else text_of(error)
     plain = result_of((*head, None, None, limit), time() - monotonic())  # type: ignore[arg-type]
     return {**vars(plain), "error": said, "stack": stack and [call_of(one) for one in stack[::-1]]}
 

@@ -65,13 +65,13 @@ class Log:
         level: int,
         text: "str | Text",
         error: BaseException | None = None,
-        fields: "Callable[[], dict[str, Any]] | None" = None,
+        fields: "Callable[[], dict[str, Any]]" = dict,
     ) -> None:
         """Have *text* said soon."""
         if level >= WARNING or "logging" in sys.modules:
             head = f"graceexit[{os.getpid()}]: {self.why}: "
             make: Text = lambda careful: head + (text if isinstance(text, str) else text(careful))  # noqa: E731
-            whole = lambda: {"signum": self.signum, **(fields() if fields else {})}  # noqa: E731
+            whole = lambda: {"signum": self.signum, **fields()}  # noqa: E731
             self._lines.append((level, make, error, whole))
             if self._speaking.acquire(blocking=False) and not start_thread(self._say_all):
                 self._speaking.release()  # flush() says it

@@ -139,7 +139,7 @@ class Story:
 
     def failed(self, error: BaseException, what: str = "the main task") -> None:
         """Say that something of the program's has failed."""
-        self.say(ERROR, f"{what} failed: {type(error).__qualname__}: {text_of(error)}", error)
+        self.say(ERROR, f"{what} failed: {text_of(error)}", error)
 
     def broken(self, error: BaseException) -> None:
         """Say that something of ours has failed."""
