@@ -183,7 +183,7 @@ class Ender:
             if self._runs.have_more():  # registered while that was said
                 self.run()
         except BaseException as error:  # whatever it is, the process must end
-            self._story.broken(error)
+            self._story.failed(error, "the exit itself")
         finally:
             self._jobs.end()
             if self._abandoned:

@@ -48,8 +48,7 @@ from graceexit._ender import LEAVING, SERVING, WAITING, Ender, Leave, die
 from graceexit._items import NEVER
 from graceexit._latch import Bell, Latch, insist, start_thread
 from graceexit._limits import Limits
-from graceexit._report import escaped
-from graceexit._story import Story, place_of, running
+from graceexit._story import Story, named, running
 from graceexit._unwinding import Unwinding
 
 TYPE_CHECKING = False
@@ -82,7 +81,7 @@ class Exit:
         grace = None if settings.grace is ... else settings.grace
         self.limits = limits = Limits(grace, settings.linger)
         self._runs = runs = registry._runs()
-        self.story = Story(runs.log, exiting, limits, settings.account())
+        self.story = Story(runs.log, exiting, limits, settings.report)
         self._unwinding = Unwinding(bell.ring, self._prepare, self.story.failed)
         self.ender = Ender(runs, limits, executors, self._unwinding, self.story, bell, at_exit)
         self._registry = registry
@@ -177,7 +176,7 @@ class Exit:
             self._begin()
         except BaseException as error:  # perhaps somebody's handler
             self._begin()
-            self.story.broken(error)
+            self.story.failed(error, "the exit itself")
 
     def _begin(self) -> None:
         """Begin the exit: the main thread's code is over. To be called again does no harm."""
@@ -300,9 +299,7 @@ class Exit:
         elif now - self._pressed >= _signals.SAME_PRESS:
             self._pressed = NEVER
             if phase == WAITING:
-                names = [
-                    f"thread {escaped(one.name)}{place_of(one)}" for one in self.ender.others()
-                ]
+                names = list(map(named, self.ender.others()))
             else:
                 names = running(self._runs.now, frame)
             again = " again" if self._has_answered or self._exiting.signum == SIGINT else ""

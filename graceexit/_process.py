@@ -9,7 +9,7 @@ imported when something is registered. A forked child begins anew: a fork is `un
 import os
 
 from graceexit import _signals
-from graceexit._latch import Latch, within
+from graceexit._latch import Latch
 from graceexit._registry import Registry
 
 TYPE_CHECKING = False
@@ -184,11 +184,15 @@ class Process:
             What was run, and how it went.
         """
         self.exiting.set()
-        self.registry._runs().log.why = "in shutdown()"
+        log = self.registry._runs().log
+        log.why = "in shutdown()"
         report = self.registry.run()
         report.signum = self.exiting.signum
-        if self.exit is None and (account := self.settings.account()) is not None:
-            within(1.0, lambda: account.write_report(report))
+        if self.exit is None and self.settings.report is not None:
+            from graceexit._account import publish
+
+            publish(log, self.settings.report, report, {})
+            log.flush(1.0)
         return report
 
     # What Python says of a wrong call speaks of what people have written.
