@@ -6,9 +6,10 @@ the lines of one process the last one counts. Each is one write, so that many wo
 file. Nothing may hold it up: names are anybody's code, and the path may be a pipe that nobody
 reads, so it is made and written on a thread of its own, within a second.
 
-`json` is imported by `install` where a path is given, and not otherwise.
+This module, and `json` with it, is imported by `install` where a path is given, and not otherwise.
 """
 
+import json
 import os
 import sys
 from time import monotonic, sleep, time
@@ -114,8 +115,6 @@ def result_in(outcome: "Outcome") -> "dict[str, Any]":
 
 def text_in(facts: "dict[str, Any]") -> str:
     """Return the line."""
-    import json
-
     return json.dumps(facts, separators=(",", ":")) + "\n"
 
 
@@ -131,9 +130,7 @@ def shortened(facts: "dict[str, Any]") -> str:
 
 
 def has_failed(path: str) -> bool:
-    """Return whether another process has reported there that something went wrong."""
-    import json
-
+    """Return whether a process has reported there that something went wrong."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123  (pathlib is not imported for this)
             return not json.loads(file.read(2 * ROOM))["ok"]

@@ -132,8 +132,8 @@ class Log:
 
     def _say_all(self) -> None:
         """Say every line, taking it off the list once it has been said."""
-        lines = self._lines
         while True:
+            lines = self._lines
             # Unless flush() has lost patience and says the rest.
             while lines and lines is self._lines:
                 say(*lines[0], self._pauses)
@@ -142,7 +142,6 @@ class Log:
             # A line that was posted before the release had nobody to say it: an instant.
             if not self._lines or not self._speaking.acquire(blocking=False):  # pragma: no branch
                 return
-            lines = self._lines
 
 
 def say(
@@ -163,19 +162,18 @@ def say(
     except BaseException:  # noqa: S110
         pass  # handlers, filters, names and errors are anybody's code
     if not taken and level >= WARNING:
-        write(text_with(make, error))
+        write(f"{text_with(make, error)}\n")
 
 
 def text_with(make: "Text", error: BaseException | None) -> str:
     """Return the text of a line, and the traceback of its error."""
-    try:
-        text = make(PLAINLY)
-    except BaseException:
+    for careful in (PLAINLY, CAREFULLY):
         try:
-            text = make(CAREFULLY)
-        except BaseException:
-            text = f"graceexit[{os.getpid()}]: a line that cannot be said"
-    return f"{text}\n" if error is None else f"{text}\n{traceback_of(error)}\n"
+            text = make(careful)
+        except BaseException:  # noqa: S112
+            continue
+        return text if error is None else f"{text}\n{traceback_of(error)}"
+    return f"graceexit[{os.getpid()}]: a line that cannot be said"
 
 
 def is_taken(logger: "Any", pauses: "Iterator[int]") -> bool:

@@ -246,7 +246,8 @@ class Process:
         if dropped or unhandled:
             from graceexit._story import say_what_was_not_run
 
-            say_what_was_not_run(self.registry._runs().log, self.exiting.signum, dropped, unhandled)
+            log = self.registry._runs().log
+            say_what_was_not_run(log, self.exiting.signum, dropped, unhandled=unhandled)
         if (ending := self.ending()) is None:
             return None
         ending.hook()
@@ -293,8 +294,6 @@ def import_what_is_needed(settings: "Settings") -> None:
     if settings.grace is not None:
         graceexit._limits.import_for_a_socket()
     if settings.report is not None:
-        import json  # noqa: F401
-
         import graceexit._account
 
 

@@ -286,10 +286,7 @@ def calls_to(frame: "FrameType | None") -> "list[Call]":
 
 def stack_of(ident: int | None) -> "list[Call] | None":
     """Return where the thread *ident* is, None if that is not known."""
-    try:
-        return calls_to(sys._current_frames()[ident or 0])
-    except Exception:  # it has ended
-        return None
+    return calls_to(sys._current_frames().get(ident or 0)) or None
 
 
 def lines_of(calls: "Iterable[Call]") -> str:

@@ -155,12 +155,7 @@ class Story:
         return min(FLUSHING, self._limits.left() / 4)
 
 
-def say_what_was_not_run(
-    log: "Log",
-    signum: int | None,
-    dropped: int,
-    unhandled: bool,  # noqa: FBT001
-) -> None:
+def say_what_was_not_run(log: "Log", signum: int | None, dropped: int, *, unhandled: bool) -> None:
     """Say what belongs to the parent of a forked process, and what no signal could have run."""
     log.why = why(signum)
     if dropped:
