@@ -85,8 +85,7 @@ def write(path: str, report: Report, more: "dict[str, Any]") -> None:
     facts["seconds"] = now - facts["begun"]
     line = text_in(facts)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    for flag in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY"):
-        flags |= getattr(os, flag, 0)
+    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # Windows has neither
     path = path.replace("{pid}", str(os.getpid()))
     if path == TERMINATION_LOG:  # it shows the last bytes, of one process
         if facts["ok"] and has_failed(path):
