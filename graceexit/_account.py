@@ -16,7 +16,7 @@ from time import monotonic, sleep, time
 
 from graceexit._latch import within
 from graceexit._log import WARNING
-from graceexit._report import Report, call_of, result_of, signal_name, text_of
+from graceexit._report import Report, call_of, facts_of, signal_name, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,10 +106,10 @@ def write(path: str, report: Report, more: "dict[str, Any]") -> None:
 
 def result_in(outcome: "Outcome") -> "dict[str, Any]":
     """Return an outcome as the line has it; of its stack the innermost call comes first."""
-    *head, error, stack, limit = outcome
+    facts = facts_of(outcome, time() - monotonic())
+    error, stack = facts["error"], facts["stack"]
     said = None if error is None else text_of(error)
-    plain = result_of((*head, None, None, limit), time() - monotonic())  # type: ignore[arg-type]
-    return {**vars(plain), "error": said, "stack": stack and [call_of(one) for one in stack[::-1]]}
+    return {**facts, "error": said, "stack": stack and [call_of(one) for one in stack[::-1]]}
 
 
 def text_in(facts: "dict[str, Any]") -> str:

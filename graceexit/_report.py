@@ -63,13 +63,10 @@ class Result(SimpleNamespace):
 
     def __str__(self) -> str:
         """Say what happened, with the stack or the traceback where there is one."""
-        lines = [f"{subject_of(self.kind, self.name, self.where)} {self.outcome}"]
-        lines[0] += f" after {self.seconds:.3g} s" if self.outcome != "not run" else ""
-        if self.error is not None:
-            lines.append(traceback_of(self.error))
-        elif self.stack:
-            lines.append(self.stack.rstrip())
-        return "\n".join(lines)
+        what = f"{subject_of(self.kind, self.name, self.where)} {self.outcome}"
+        took = "" if self.outcome == "not run" else f" after {self.seconds:.3g} s"
+        more = (self.stack or "") if self.error is None else traceback_of(self.error)
+        return f"{what}{took}\n{more}".rstrip()
 
 
 class Report:
@@ -94,7 +91,10 @@ class Report:
     @property
     def results(self) -> list[Result]:
         """The results, in the order in which the items ended."""
-        return [result_of(outcome, self._epoch) for outcome in self._outcomes]
+        facts = [facts_of(outcome, self._epoch) for outcome in self._outcomes]
+        return [
+            Result(**{**one, "stack": one["stack"] and lines_of(one["stack"])}) for one in facts
+        ]
 
     @property
     def ok(self) -> bool:
@@ -142,20 +142,20 @@ def signal_name(signum: int) -> str:
         return f"signal {signum}"
 
 
-def result_of(outcome: "Outcome", epoch: float = 0.0) -> Result:
-    """Return the result that an outcome of the runner stands for."""
+def facts_of(outcome: "Outcome", epoch: float = 0.0) -> "dict[str, Any]":
+    """Return what a `Result` has of an outcome of the runner, the stack still as calls."""
     item, how, begun, seconds, error, stack, limit = outcome
-    return Result(
-        name=item.name,
-        kind=item.kind,
-        outcome=how,
-        begun=epoch + begun,
-        seconds=seconds,
-        limit=limit,
-        error=error,
-        stack=None if stack is None else lines_of(stack),
-        where=item.where,
-    )
+    return {
+        "name": item.name,
+        "kind": item.kind,
+        "outcome": how,
+        "begun": epoch + begun,
+        "seconds": seconds,
+        "limit": limit,
+        "error": error,
+        "stack": stack,
+        "where": item.where,
+    }
 
 
 def sentence_of(outcome: "Outcome", grace: float | None, *, careful: bool) -> str:
@@ -192,9 +192,9 @@ def subject_of(kind: str, name: str, where: str) -> str:
 
 def fields_of(outcome: "Outcome") -> "dict[str, Any]":
     """Return the fields of the log record that says how an item ended."""
-    result = vars(result_of(outcome))
-    fields = {name: result[name] for name in ("kind", "outcome", "limit", "where")}
-    return {"item": result["name"], "seconds": round(result["seconds"], 3), **fields}
+    facts = facts_of(outcome)
+    fields = {name: facts[name] for name in ("kind", "outcome", "limit", "where")}
+    return {"item": facts["name"], "seconds": round(facts["seconds"], 3), **fields}
 
 
 def plain_name(item: "Item") -> str:

@@ -109,7 +109,7 @@ class Story:
             what = f"{name} is over (waited {waited:.1f} s), and {what}"
             limit = name.partition("=")[0].rpartition(" ")[2]
             self.waiting(threads, what, REMEDY + LONGER.format(limit))
-            self._cut_off += [facts_of(thread, waited, limit) for thread in threads]
+            self._cut_off += [facts_about(thread, waited, limit) for thread in threads]
 
     def main_thread_is_cut_off(self, why: str, seconds: float) -> None:
         """Say that the process ends without what the main thread still does."""
@@ -117,7 +117,7 @@ class Story:
         if main not in self._cut:
             what = f"{why} within {seconds:.3g} s; the process ends without the rest of"
             self.say(WARNING, f"{what} {named(main)}")
-            self._cut_off.append(facts_of(main, seconds, "exit functions"))
+            self._cut_off.append(facts_about(main, seconds, "exit functions"))
 
     def failed(self, error: BaseException, what: str = "the main task") -> None:
         """Say that something has failed: of the program's, or of ours."""
@@ -198,7 +198,7 @@ def named(thread: threading.Thread) -> str:
     return subject_of("thread", name_of(thread), defined) + at_end_of(stack)
 
 
-def facts_of(thread: threading.Thread, seconds: float, limit: str) -> dict[str, object]:
+def facts_about(thread: threading.Thread, seconds: float, limit: str) -> dict[str, object]:
     """Return who goes on though its time is over, as the report has it."""
     stack = stack_of(thread.ident)
     kind = "job" if id(thread) in workers() else "thread"
