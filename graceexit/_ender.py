@@ -89,7 +89,7 @@ class Ender:
         self.answer_at = NEVER
         self.limits = Limits(None if settings.grace is ... else settings.grace, settings.linger)
         self.runs = runs
-        self.story = Story(runs.log, exiting, self.limits, settings.account())
+        self.story = Story(runs.log, exiting, self.limits, settings.report)
         self._bell = bell = Bell()  # wakes it
         prepare = partial(handlers.put_for_leaving, self.leave)
         self.unwinding = Unwinding(bell.ring, prepare, self.story.failed)
@@ -176,7 +176,7 @@ class Ender:
             if self.runs.have_more():  # registered while that was said
                 self.run()
         except BaseException as error:  # whatever it is, the process must end
-            self.story.broken(error)
+            self.story.failed(error, "the exit itself")
         finally:
             self._jobs.end()
             if self._abandoned:

@@ -36,8 +36,7 @@ from graceexit import _cpython, _signals
 from graceexit._ender import EXITING, JOINED, LEAVING, SERVING, WAITING, Ender, Leave, die
 from graceexit._items import NEVER
 from graceexit._latch import Latch, insist, start_thread
-from graceexit._report import escaped
-from graceexit._story import place_of, running
+from graceexit._story import named, running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ class Exit:
             self._begin()
         except BaseException as error:  # perhaps somebody's handler
             self._begin()
-            self.story.broken(error)
+            self.story.failed(error, "the exit itself")
 
     def _begin(self) -> None:
         """Begin the exit: the main thread's code is over. To be called again does no harm."""
@@ -251,9 +250,7 @@ class Exit:
         elif now - self._pressed >= _signals.SAME_PRESS:
             self._pressed = NEVER
             if phase == WAITING:
-                names = [
-                    f"thread {escaped(one.name)}{place_of(one)}" for one in self.ender.others()
-                ]
+                names = list(map(named, self.ender.others()))
             else:
                 names = running(self.ender.runs.now, frame)
             again = " again" if self._has_answered or self._exiting.signum == SIGINT else ""

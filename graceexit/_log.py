@@ -65,14 +65,13 @@ class Log:
         level: int,
         text: "str | Text",
         error: BaseException | None = None,
-        fields: "Callable[[], dict[str, Any]] | None" = None,
+        fields: "Callable[[], dict[str, Any]]" = dict,
     ) -> None:
         """Have *text* said soon."""
         if level >= WARNING or "logging" in sys.modules:
             head = f"graceexit[{os.getpid()}]: {self.why}: "
             make: Text = lambda careful: head + (text if isinstance(text, str) else text(careful))  # noqa: E731
-            whole = lambda: {"signum": self.signum, **(fields() if fields else {})}  # noqa: E731
-            self._lines.append((level, make, error, whole))
+            self._lines.append((level, make, error, fields))
             if self._speaking.acquire(blocking=False) and not start_thread(self._say_all):
                 self._speaking.release()  # flush() says it
 
@@ -99,7 +98,7 @@ class Log:
         def speak() -> None:
             for line in rest:
                 if silent:  # where no thread can be started nobody has tried to
-                    say(*line, self._pauses)
+                    self._say(*line)
                 elif line[0] >= WARNING:
                     write(f"{line[1](CAREFULLY)}\n")
 
@@ -132,50 +131,48 @@ class Log:
 
     def _say_all(self) -> None:
         """Say every line, taking it off the list once it has been said."""
-        lines = self._lines
         while True:
+            lines = self._lines
             # Unless flush() has lost patience and says the rest.
             while lines and lines is self._lines:
-                say(*lines[0], self._pauses)
+                self._say(*lines[0])
                 del lines[:1]
             self._speaking.release()
             # A line that was posted before the release had nobody to say it: an instant.
             if not self._lines or not self._speaking.acquire(blocking=False):  # pragma: no branch
                 return
-            lines = self._lines
 
-
-def say(
-    level: int,
-    make: "Text",
-    error: BaseException | None,
-    fields: "Callable[[], dict[str, Any]]",
-    pauses: "Iterator[int]",
-) -> None:
-    """Log a line; where nobody takes it, write it to stderr from WARNING upwards."""
-    taken = False
-    try:
-        if "logging" in sys.modules:
-            logger = sys.modules["logging"].getLogger("graceexit")
-            info = error and (type(error), error, without_ours(error.__traceback__))
-            logger.log(level, "%s", make(PLAINLY), exc_info=info, extra=fields())
-            taken = level < WARNING or is_taken(logger, pauses)
-    except BaseException:  # noqa: S110
-        pass  # handlers, filters, names and errors are anybody's code
-    if not taken and level >= WARNING:
-        write(text_with(make, error))
+    def _say(
+        self,
+        level: int,
+        make: "Text",
+        error: BaseException | None,
+        fields: "Callable[[], dict[str, Any]]",
+    ) -> None:
+        """Log a line; where nobody takes it, write it to stderr from WARNING upwards."""
+        taken = False
+        try:
+            if "logging" in sys.modules:
+                logger = sys.modules["logging"].getLogger("graceexit")
+                info = error and (type(error), error, without_ours(error.__traceback__))
+                extra = {"signum": self.signum, **fields()}
+                logger.log(level, "%s", make(PLAINLY), exc_info=info, extra=extra)
+                taken = level < WARNING or is_taken(logger, self._pauses)
+        except BaseException:  # noqa: S110
+            pass  # handlers, filters, names and errors are anybody's code
+        if not taken and level >= WARNING:
+            write(f"{text_with(make, error)}\n")
 
 
 def text_with(make: "Text", error: BaseException | None) -> str:
     """Return the text of a line, and the traceback of its error."""
-    try:
-        text = make(PLAINLY)
-    except BaseException:
+    for careful in (PLAINLY, CAREFULLY):
         try:
-            text = make(CAREFULLY)
-        except BaseException:
-            text = f"graceexit[{os.getpid()}]: a line that cannot be said"
-    return f"{text}\n" if error is None else f"{text}\n{traceback_of(error)}\n"
+            text = make(careful)
+        except BaseException:  # noqa: S112
+            continue
+        return text if error is None else f"{text}\n{traceback_of(error)}"
+    return f"graceexit[{os.getpid()}]: a line that cannot be said"
 
 
 def is_taken(logger: "Any", pauses: "Iterator[int]") -> bool:
@@ -184,14 +181,10 @@ def is_taken(logger: "Any", pauses: "Iterator[int]") -> bool:
         return False
     queues: list[Any] = []
     while logger is not None:
-        for handler in logger.handlers:
-            queue = getattr(handler, "queue", None)
-            if type(queue).__module__ not in ("queue", "_queue"):
-                return True
-            queues.append(queue)
+        queues += [getattr(handler, "queue", None) for handler in logger.handlers]
         logger = logger.parent if logger.propagate else None
-    if not queues:
-        return True  # logging's last resort does
+    if not queues or any(type(one).__module__ not in ("queue", "_queue") for one in queues):
+        return True  # logging's last resort does, or a handler that has no queue
     # A listener that is told to stop takes no more lines, but its thread lives on for a moment.
     while True:
         threads = list(sys.modules["threading"]._active.values())

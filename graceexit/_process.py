@@ -10,7 +10,7 @@ import atexit
 import os
 
 from graceexit import _signals
-from graceexit._latch import Latch, within
+from graceexit._latch import Latch
 from graceexit._registry import Registry
 
 TYPE_CHECKING = False
@@ -196,11 +196,15 @@ class Process:
             What was run, and how it went.
         """
         self.exiting.set()
-        self.registry._runs().log.why = "in shutdown()"
+        log = self.registry._runs().log
+        log.why = "in shutdown()"
         report = self.registry.run()
         report.signum = self.exiting.signum
-        if self.exit is None and (account := self.settings.account()) is not None:
-            within(1.0, lambda: account.write_report(report))
+        if self.exit is None and self.settings.report is not None:
+            from graceexit._account import publish
+
+            publish(log, self.settings.report, report, {})
+            log.flush(1.0)
         return report
 
     # What Python says of a wrong call speaks of what people have written.
@@ -256,7 +260,8 @@ class Process:
         if dropped or unhandled:
             from graceexit._story import say_what_was_not_run
 
-            say_what_was_not_run(self.registry._runs().log, self.exiting.signum, dropped, unhandled)
+            log = self.registry._runs().log
+            say_what_was_not_run(log, self.exiting.signum, dropped, unhandled=unhandled)
         if (ending := self.ending()) is None:
             return None
         ending.hook()
@@ -303,8 +308,6 @@ def import_what_is_needed(settings: "Settings") -> None:
     if settings.grace is not None:
         graceexit._limits.import_for_a_socket()
     if settings.report is not None:
-        import json  # noqa: F401
-
         import graceexit._account
 
 

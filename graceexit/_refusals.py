@@ -40,9 +40,8 @@ def check(subject: "Any", stop: "Any", each_process: object) -> None:
     if isinstance(subject, type) and (stop is not None or hasattr(subject, "is_alive")):
         raise TypeError(f"expected a thread; got {subject!r}: give an instance of it")
     # Without stop=, what can be called is a callback, whatever else it can do: a Mock.
-    joins = is_thread(subject) and (
-        isinstance(subject, Thread) or stop is not None or not callable(subject)
-    )
+    is_callback = callable(subject) and stop is None
+    joins = isinstance(subject, Thread) or (is_thread(subject) and not is_callback)
     if not joins and not callable(subject):
         raise TypeError(f"expected a thread or a callback; got {subject!r}{remedy_for(subject)}")
     if not joins and stop is not None:
@@ -70,7 +69,7 @@ def is_thread(subject: "Any") -> bool:
 
 def check_stop(stop: "Any") -> None:
     """Refuse what cannot tell a thread to stop."""
-    if isinstance(stop, Latch) or isinstance(getattr(stop, "__self__", None), Latch):
+    if isinstance(getattr(stop, "__self__", stop), Latch):
         raise TypeError(
             "graceexit.exiting is no stop flag: it can be set long before the server has drained;"
             " give the thread a threading.Event of its own"
@@ -87,13 +86,11 @@ def check_stop(stop: "Any") -> None:
 
 def check_call(function: "Any", what: str) -> None:
     """Refuse what its own code shows to do nothing, or to fail, when it is called."""
-    given: int | None = 0
-    call = function
     # Who has not imported functools has none of its objects.
-    if type(call) is getattr(sys.modules.get("functools"), "partial", None):
-        call, given = call.func, None  # its arguments may be right
+    is_partial = type(function) is getattr(sys.modules.get("functools"), "partial", None)
+    call, given = function.func if is_partial else function, 0
     if type(call) is MethodType:
-        call, given = call.__func__, given if given is None else 1
+        call, given = call.__func__, 1
     elif type(call) is not FunctionType and not isinstance(call, type):
         call, given = getattr(type(call), "__call__", None), 1  # noqa: B004
     if type(call) is not FunctionType:
@@ -107,13 +104,11 @@ def check_call(function: "Any", what: str) -> None:
             f"{what} {function!r} is a generator function: to call it runs nothing; write a"
             " function without yield"
         )
-    if given is None:
-        return
-    first = code.co_argcount + code.co_kwonlyargcount
-    needed = code.co_varnames[given : code.co_argcount - len(call.__defaults__ or ())]
-    more = code.co_varnames[code.co_argcount : first]
-    needed += tuple(name for name in more if name not in (call.__kwdefaults__ or ()))
-    if needed:
+    count, named = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+    needed = list(code.co_varnames[given : count - len(call.__defaults__ or ())])
+    more = code.co_varnames[count:named]
+    needed += [name for name in more if name not in (call.__kwdefaults__ or ())]
+    if needed and not is_partial:  # whose arguments may be right
         raise TypeError(
             f"{what} {function!r} needs arguments ({', '.join(needed)}): use functools.partial, or"
             " a method of an instance"

@@ -17,13 +17,15 @@ import sys
 from time import monotonic, time
 from types import FunctionType, MethodType, SimpleNamespace
 
+from graceexit._items import Item
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import FrameType, TracebackType
-    from typing import Literal
+    from typing import Any, Literal
 
-    from graceexit._items import Call, Item, Outcome
+    from graceexit._items import Call, Outcome
 
 # Frames that nobody needs to see: ours, and threading's below the one that waits.
 HIDDEN = ("graceexit._runner", "graceexit._items", "graceexit._latch", "threading")
@@ -61,13 +63,10 @@ class Result(SimpleNamespace):
 
     def __str__(self) -> str:
         """Say what happened, with the stack or the traceback where there is one."""
-        lines = [f"{subject_of(self.kind, self.name, self.where)} {self.outcome}"]
-        lines[0] += f" after {self.seconds:.3g} s" if self.outcome != "not run" else ""
-        if self.error is not None:
-            lines.append(traceback_of(self.error))
-        elif self.stack:
-            lines.append(self.stack.rstrip())
-        return "\n".join(lines)
+        what = f"{subject_of(self.kind, self.name, self.where)} {self.outcome}"
+        took = "" if self.outcome == "not run" else f" after {self.seconds:.3g} s"
+        more = (self.stack or "") if self.error is None else traceback_of(self.error)
+        return f"{what}{took}\n{more}".rstrip()
 
 
 class Report:
@@ -92,7 +91,10 @@ class Report:
     @property
     def results(self) -> list[Result]:
         """The results, in the order in which the items ended."""
-        return [result_of(outcome, self._epoch) for outcome in self._outcomes]
+        facts = [facts_of(outcome, self._epoch) for outcome in self._outcomes]
+        return [
+            Result(**{**one, "stack": one["stack"] and lines_of(one["stack"])}) for one in facts
+        ]
 
     @property
     def ok(self) -> bool:
@@ -123,14 +125,13 @@ class Report:
         return "\n".join([f"process {self.pid}{reason}: {self.summary}", *lines])
 
 
-class Rest:
+class Rest(Item):
     """Stands for the items that were registered without an end, and were not run."""
 
-    kind, where, stop = "callback", "", None
-
     def __init__(self, count: int) -> None:
+        self.subject = self.stop = None
+        self._name = f"{count:,} item{'s' * (count > 1)} registered during the exit"
         self.count = count
-        self.name = f"{count:,} item{'s' * (count > 1)} registered during the exit"
 
 
 def signal_name(signum: int) -> str:
@@ -141,86 +142,65 @@ def signal_name(signum: int) -> str:
         return f"signal {signum}"
 
 
-def result_of(outcome: "Outcome", epoch: float = 0.0) -> Result:
-    """Return the result that an outcome of the runner stands for."""
+def facts_of(outcome: "Outcome", epoch: float = 0.0) -> "dict[str, Any]":
+    """Return what a `Result` has of an outcome of the runner, the stack still as calls."""
     item, how, begun, seconds, error, stack, limit = outcome
-    return Result(
-        name=item.name,
-        kind=item.kind,
-        outcome=how,
-        begun=epoch + begun,
-        seconds=seconds,
-        limit=limit,
-        error=error,
-        stack=None if stack is None else lines_of(stack),
-        where=item.where,
-    )
+    return {
+        "name": item.name,
+        "kind": item.kind,
+        "outcome": how,
+        "begun": epoch + begun,
+        "seconds": seconds,
+        "limit": limit,
+        "error": error,
+        "stack": stack,
+        "where": item.where,
+    }
 
 
 def sentence_of(outcome: "Outcome", grace: float | None, *, careful: bool) -> str:
     """Say in one line how an item ended, whose limit it was, and what to do."""
     item, how, _, seconds, error, stack, limit = outcome
-    is_thread = item.stop is not None
-    if careful:  # name and text of an error are anybody's code, and have not come in time
-        subject, error_text = f"{item.kind} {escaped(plain_name(item))}", "(no text)"
-    else:
-        subject = subject_of(item.kind, item.name, item.where)
-        error_text = text_of(error)
-    raised = f"{type(error).__qualname__}: {error_text}".rstrip(": ")
+    name, where = (plain_name(item), "") if careful else (item.name, item.where)
+    subject = subject_of(item.kind, name, where)
+    raised = "" if error is None else text_of(error, careful=careful)
+    left = "the time that is left" if grace is None else f"grace={grace:g} s"
     if how == "done":
         return f"{subject} done after {seconds:.3g} s"
     if how == "failed":
         return f"{subject} failed: {raised}"
     if how == "not run":
-        if isinstance(item, Rest):
-            return f"{subject} not run: they kept coming"
-        why = f"{limit_of(grace)} is over" if limit else "it has been run in this exit before"
-        return f"{subject} not run: {why}"
-    what = f"timeout={item.timeout:g} s" if limit == "timeout" else f"{seconds:.3g} s"
-    cause = f", its share of {limit_of(grace)}" if limit == "grace" else ""
-    if not is_thread:
-        did = f"did not return within {what}{cause}"
-    elif item.telling:
-        did = f"did not end within {what}{cause}: its stop has not returned"
-    else:
-        did = f"did not end within {what}{cause} after its stop"
-    at = f" at {call_of(stack[-1])}" if stack else ""
-    kill = ""
-    if is_thread and hasattr(type(item.subject), "kill"):
-        kill = "; to end such a process write on_exit(process.kill)"
-    failed = f"; its stop raised {raised}" if error is not None else ""
-    return f"{subject} {did}; left behind{at}{failed}{kill}"
-
-
-def limit_of(grace: float | None) -> str:
-    """Return what grace is called in a line."""
-    return "the time that is left" if grace is None else f"grace={grace:g} s"
+        why = f"{left} is over" if limit else "it has been run in this exit before"
+        return f"{subject} not run: {'they kept coming' if isinstance(item, Rest) else why}"
+    own = limit == "timeout"
+    within = f"timeout={item.timeout:g} s" if own else f"{seconds:.3g} s, its share of {left}"
+    said = f"{subject} did not {'return' if item.stop is None else 'end'} within {within}"
+    if item.stop is not None:
+        said += ": its stop has not returned" if item.telling else " after its stop"
+    said += f"; left behind{at_end_of(stack)}"
+    if raised:
+        said += f"; its stop raised {raised}"
+    if item.stop is not None and hasattr(type(item.subject), "kill"):
+        said += "; to end such a process write on_exit(process.kill)"
+    return said
 
 
 def subject_of(kind: str, name: str, where: str) -> str:
-    """Return what an item is called in a line."""
+    """Return what an item, or a thread, is called in a line."""
     return f"{kind} {escaped(name)}" + (f" ({where})" if where else "")
 
 
-def fields_of(outcome: "Outcome") -> "dict[str, object]":
+def fields_of(outcome: "Outcome") -> "dict[str, Any]":
     """Return the fields of the log record that says how an item ended."""
-    item, how, _, seconds, _, _, limit = outcome
-    return {
-        "item": item.name,
-        "kind": item.kind,
-        "outcome": how,
-        "seconds": round(seconds, 3),
-        "limit": limit,
-        "where": item.where,
-    }
+    facts = facts_of(outcome)
+    fields = {name: facts[name] for name in ("kind", "outcome", "limit", "where")}
+    return {"item": facts["name"], "seconds": round(facts["seconds"], 3), **fields}
 
 
 def plain_name(item: "Item") -> str:
     """Return a name of *item* that takes nobody's code."""
-    subject = getattr(item, "subject", item)
-    named: str | None = getattr(item, "_name", None)
-    subject = getattr(subject, "__func__") if type(subject) is MethodType else subject  # noqa: B009
-    return named or (subject if type(subject) is FunctionType else type(subject)).__qualname__
+    subject = item.subject.__func__ if type(item.subject) is MethodType else item.subject
+    return item._name or (subject if type(subject) is FunctionType else type(subject)).__qualname__
 
 
 def escaped(name: str) -> str:
@@ -228,18 +208,24 @@ def escaped(name: str) -> str:
     return str.__repr__(str.__str__(name))
 
 
-def text_of(error: BaseException | None) -> str:
-    """Return what *error* says on one line."""
+def text_of(error: BaseException, *, careful: bool = False) -> str:
+    """Return what *error* is and says, on one line; with *careful* no code of its own is run."""
     try:
-        return escaped(str(error))[1:-1]
+        text = "(no text)" if careful else escaped(str(error))[1:-1]
     except Exception:  # even its message is anybody's code
-        return "(no text)"
+        text = "(no text)"
+    return f"{type(error).__qualname__}: {text}" if text else type(error).__qualname__
 
 
 def call_of(call: "Call") -> str:
     """Return a call as file:line in function."""
     file, line, name = call
     return f"{file}:{line} in {name}"
+
+
+def at_end_of(stack: "list[Call] | None") -> str:
+    """Return where a stack ends, as a line goes on with it; nothing if that is not known."""
+    return f" at {call_of(stack[-1])}" if stack else ""
 
 
 def without_ours(trace: "TracebackType | None") -> "TracebackType | None":
@@ -300,10 +286,7 @@ def calls_to(frame: "FrameType | None") -> "list[Call]":
 
 def stack_of(ident: int | None) -> "list[Call] | None":
     """Return where the thread *ident* is, None if that is not known."""
-    try:
-        return calls_to(sys._current_frames()[ident or 0])
-    except Exception:  # it has ended
-        return None
+    return calls_to(sys._current_frames().get(ident or 0)) or None
 
 
 def lines_of(calls: "Iterable[Call]") -> str:

@@ -100,7 +100,7 @@ class Run:
             self._watch()
         if self.plan.rest and before == NEVER:
             rest = Rest(self.plan.rest)
-            self._settle((rest, "not run", self._clock(), 0.0, None, None, None))  # type: ignore[arg-type]
+            self._settle((rest, "not run", self._clock(), 0.0, None, None, None))
 
     def hurry(self, deadline: float) -> None:
         """Note that the process will be gone at *deadline*."""

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import EllipsisType
 
-    from graceexit._account import Account
-
 LINGER = 5.0  # seconds that items wait for the rest of a program that is being ended
 DEFAULT = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)
@@ -25,20 +23,21 @@ UNCATCHABLE = {getattr(signal, name, None) for name in ("SIGKILL", "SIGSTOP")}
 
 class Settings:
     """
-    The settings of one process; `...` stands for what is not known yet, or is to stay as it is.
+    The settings of one process; for `change`, `...` stands for what is to stay as it is.
 
     Attributes:
-        grace: Seconds after which the process is gone, whatever hangs.
+        grace: Seconds after which the process is gone, whatever hangs; `...` until `change` has
+            asked the environment.
         linger: Seconds that items wait for the rest of the program.
-        signals: What ends the process; none before the first `install`.
+        signals: What ends the process.
         report: Where the report goes that outlives the process.
     """
 
     def __init__(self) -> None:
-        self.grace: float | EllipsisType | None = ...  # as the environment says
+        self.grace: float | EllipsisType | None = ...
         self.linger: float | None = LINGER
-        self.signals: tuple[int, ...] = ()
-        self.report: str | EllipsisType | None = ...
+        self.signals: tuple[int, ...] = DEFAULT
+        self.report: str | None = None
 
     def change(
         self,
@@ -54,21 +53,17 @@ class Settings:
             TypeError: An argument is of the wrong kind.
             ValueError: A number is out of range, or no handler can be set for a signal.
         """
-        if grace is ... and (grace := self.grace) is ...:
-            grace = grace_of_environment()
-        grace = seconds(grace, "grace")
+        if self.grace is ...:
+            grace = grace_of_environment() if grace is ... else grace
+            report = (os.environ.get("GRACEEXIT_REPORT") or None) if report is ... else report
+        grace = seconds(self.grace if grace is ... else grace, "grace")
         linger = seconds(self.linger if linger is ... else linger, "linger", zero=True)
-        signals = checked((self.signals or DEFAULT) if signals is ... else signals)
-        report = path_of(self.report if report is ... else report)
+        signals = checked(self.signals if signals is ... else signals)
+        report = self.report if report is ... else report
+        if report is not None and not isinstance(report, (str, os.PathLike)):
+            raise TypeError(f"report must be a path, or None for no report; got {report!r}")
+        report = None if report is None else os.fspath(report)
         self.grace, self.linger, self.signals, self.report = grace, linger, signals, report
-
-    def account(self) -> "Account | None":
-        """Return what is to be reported, None for nothing."""
-        if not isinstance(self.report, str):
-            return None
-        from graceexit._account import Account
-
-        return Account(self.report)
 
 
 def checked(signals: "Iterable[int]") -> tuple[int, ...]:
@@ -83,15 +78,6 @@ def checked(signals: "Iterable[int]") -> tuple[int, ...]:
         if signum not in signal.valid_signals() or signum in UNCATCHABLE:
             raise ValueError(f"{rule}; no handler can be set for {signum!r}")
     return signals
-
-
-def path_of(report: "str | os.PathLike[str] | EllipsisType | None") -> str | None:
-    """Return where the report is to be written, None for nowhere; `...` asks the environment."""
-    if report is ...:
-        return os.environ.get("GRACEEXIT_REPORT") or None
-    if report is not None and not isinstance(report, (str, os.PathLike)):
-        raise TypeError(f"report must be a path, or None for no report; got {report!r}")
-    return None if report is None else os.fspath(report)
 
 
 def grace_of_environment() -> float | None:

@@ -7,38 +7,34 @@ written within a second, and what people have named is looked at there and nowhe
 
 import sys
 import threading
+from time import time
 
 from graceexit._cpython import in_child
 from graceexit._executors import workers
 from graceexit._items import place, target_of
-from graceexit._latch import within
+from graceexit._log import DEBUG, ERROR, INFO, WARNING
 from graceexit._report import (
     Report,
+    at_end_of,
     call_of,
     calls_to,
-    escaped,
     signal_name,
     stack_of,
     subject_of,
     text_of,
-    traceback_of,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any
 
-    from graceexit._account import Account
     from graceexit._items import Outcome
     from graceexit._latch import Latch
     from graceexit._limits import Limits
-    from graceexit._log import Log
+    from graceexit._log import Log, Text
     from graceexit._runner import Run
 
-DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # the levels of logging
 FLUSHING = 1.0  # seconds for the log
-WRITING = 1.0  # seconds for the report that outlives the process
 
 REMEDY = (
     "to have a thread stopped, write register(thread, stop=...); to tell its owner,"
@@ -56,24 +52,23 @@ DROPPED = (
 
 
 class Story:
-    """What is told of one exit."""
+    """What is told of one exit; *path* is that of the report that outlives the process."""
 
-    def __init__(
-        self, log: "Log", exiting: "Latch", limits: "Limits", account: "Account | None"
-    ) -> None:
+    def __init__(self, log: "Log", exiting: "Latch", limits: "Limits", path: str | None) -> None:
         self._log = log
         self._exiting = exiting
         self._limits = limits
-        self._account = account
+        self._path = path
         self._begun = 0.0
-        self._cut: list[threading.Thread] = []  # who has been named already
+        self._times: dict[str, float] = {}  # when what happened, by `time.time()`
+        self._outcomes: list[Outcome] = []
+        self._cut: list[threading.Thread] = []  # who has been named already, or is about to be
         self._unnamed: list[tuple[list[threading.Thread], str, float, str]] = []
-        self._has_complained = False  # that no report can be written
+        self._cut_off: list[dict[str, object]] = []  # who was named, as the report has it
 
     def note(self, what: str) -> None:
-        """Note when *what* happened."""
-        if self._account is not None:
-            self._account.note(what)
+        """Note when *what* happened, if it has not happened before."""
+        self._times.setdefault(what, time())
 
     def begin(self, count: int) -> None:
         """Say that the exit begins, with so many items."""
@@ -84,93 +79,72 @@ class Story:
 
     def end(self, outcomes: "list[Outcome]") -> None:
         """Say how the items have ended, and before that who was cut off and is not named yet."""
-        while self._unnamed:
-            self._name(*self._unnamed.pop(0))
+        self._name()
+        self._outcomes = outcomes
         report = Report(outcomes, self._exiting.signum, self._limits.clock() - self._begun)
         self.say(INFO, f"exit complete: {report.summary}")
-        if self._account is not None:
-            self._account.outcomes = outcomes
-            self.write()
+        self.write()
 
     def waiting(self, threads: list[threading.Thread], what: str, remedy: str = REMEDY) -> None:
         """Say for whom the exit waits, or has waited."""
-        known = [(thread, place_of(thread)) for thread in threads]
-
-        def text(careful: bool) -> str:  # noqa: FBT001
-            names = [
-                ("thread" if careful else f"thread {escaped(thread.name)}") + at
-                for thread, at in known
-            ]
-            return f"{what} {', '.join(names)}; {remedy}"
-
-        self.say(WARNING, text)
+        self.say(WARNING, f"{what} {', '.join(map(named, threads))}; {remedy}")
 
     def cut_off(
         self, threads: list[threading.Thread], since: float, what: str = "items run beside"
     ) -> None:
         """Say who goes on though its time is over; each is named once."""
         threads = [one for one in threads if one not in self._cut]
-        if not threads:
-            return
-        self._cut += threads
-        waited = self._limits.clock() - since
-        if holds_the_world():
-            self._unnamed.append((threads, self._limits.name, waited, what))
-        else:
-            self._name(threads, self._limits.name, waited, what)
+        if threads:
+            self._cut += threads
+            self._unnamed.append((threads, self._limits.name, self._limits.clock() - since, what))
+            # Without a GIL to ask where a thread is stops all others until that thread lets it, and
+            # one in C code may not let it: then items come first.
+            if getattr(sys, "_is_gil_enabled", lambda: True)():
+                self._name()
 
-    def _name(self, threads: list[threading.Thread], name: str, waited: float, what: str) -> None:
-        """Say who was cut off, and where they are."""
-        what = f"{name} is over (waited {waited:.1f} s), and {what}"
-        limit = name.partition("=")[0].rpartition(" ")[2]
-        self.waiting(threads, what, REMEDY + LONGER.format(limit))
-        if self._account is not None:
-            self._account.cut_off += [facts_of(thread, waited, limit) for thread in threads]
+    def _name(self) -> None:
+        """Say who was cut off and is not named yet, and where they are."""
+        while self._unnamed:
+            threads, name, waited, what = self._unnamed.pop(0)
+            what = f"{name} is over (waited {waited:.1f} s), and {what}"
+            limit = name.partition("=")[0].rpartition(" ")[2]
+            self.waiting(threads, what, REMEDY + LONGER.format(limit))
+            self._cut_off += [facts_about(thread, waited, limit) for thread in threads]
 
     def main_thread_is_cut_off(self, why: str, seconds: float) -> None:
         """Say that the process ends without what the main thread still does."""
         main = threading.main_thread()
-        if main in self._cut:
-            return
-        at = place_of(main)
-        self.say(WARNING, f"{why} within {seconds:.3g} s; the process ends without the rest{at}")
-        if self._account is not None:
-            self._account.cut_off.append(facts_of(main, seconds, "exit functions"))
+        if main not in self._cut:
+            what = f"{why} within {seconds:.3g} s; the process ends without the rest of"
+            self.say(WARNING, f"{what} {named(main)}")
+            self._cut_off.append(facts_about(main, seconds, "exit functions"))
 
     def failed(self, error: BaseException, what: str = "the main task") -> None:
-        """Say that something of the program's has failed."""
-        self.say(ERROR, f"{what} failed: {type(error).__qualname__}: {text_of(error)}", error)
+        """Say that something has failed: of the program's, or of ours."""
+        self.say(ERROR, lambda careful: f"{what} failed: {text_of(error, careful=careful)}", error)
 
-    def broken(self, error: BaseException) -> None:
-        """Say that something of ours has failed."""
-        self.say(ERROR, f"the exit itself failed:\n{traceback_of(error)}")
-
-    def say(self, level: int, text: "Any", error: BaseException | None = None) -> None:
+    def say(self, level: int, text: "str | Text", error: BaseException | None = None) -> None:
         """Have a line said."""
+        self._told_why().post(level, text, error)
+
+    def _told_why(self) -> "Log":
+        """Return the log, which knows why the process exits."""
         self._log.why, self._log.signum = why(self._exiting.signum), self._exiting.signum
-        self._log.post(level, text, error)
+        return self._log
 
     def write(self, death: str | None = None) -> None:
-        """Write the report that outlives the process."""
-        if (account := self._account) is None:
-            return
-        failed: list[BaseException] = []
+        """Write the report that outlives the process; what has failed once is not tried again."""
+        if self._path is not None:
+            from graceexit._account import publish
 
-        def write() -> None:
-            try:
-                account.write(self._exiting.signum, death)
-            except BaseException as error:
-                failed.append(error)
-
-        if (not within(WRITING, write) or failed) and not self._has_complained:
-            self._has_complained = True
-            why_not = text_of(failed[0]) if failed else "it takes too long"
-            self.say(WARNING, f"the report cannot be written to {account.path}: {why_not}")
+            report = Report(self._outcomes, self._exiting.signum, 0.0)
+            more = {**self._times, "cut_off": self._cut_off, "death": death}
+            if not publish(self._told_why(), self._path, report, more):
+                self._path = None
 
     def flush(self) -> None:
         """Have all of it said."""
-        while self._unnamed:
-            self._name(*self._unnamed.pop(0))
+        self._name()
         self._log.flush(self._flushing())
 
     def last_words(self, text: str = "") -> None:
@@ -181,12 +155,7 @@ class Story:
         return min(FLUSHING, self._limits.left() / 4)
 
 
-def say_what_was_not_run(
-    log: "Log",
-    signum: int | None,
-    dropped: int,
-    unhandled: bool,  # noqa: FBT001
-) -> None:
+def say_what_was_not_run(log: "Log", signum: int | None, dropped: int, *, unhandled: bool) -> None:
     """Say what belongs to the parent of a forked process, and what no signal could have run."""
     log.why = why(signum)
     if dropped:
@@ -201,20 +170,9 @@ def running(run: "Run | None", frame: "FrameType | None") -> list[str]:
     found = []
     for item in [] if run is None else run.in_progress():
         ident = run.helper if item.stop is None else item.ident  # type: ignore[union-attr]
-        here = ident == threading.get_ident()
-        calls = calls_to(frame) if here else stack_of(ident)
-        at = f" at {call_of(calls[-1])}" if calls else ""
-        found.append(subject_of(item.kind, item.name, item.where) + at)
+        stack = calls_to(frame) if ident == threading.get_ident() else stack_of(ident)
+        found.append(subject_of(item.kind, item.name, item.where) + at_end_of(stack))
     return found
-
-
-def holds_the_world() -> bool:
-    """
-    Return whether to ask where a thread is stops all others, until that thread lets it.
-
-    Without a GIL it does, and a thread in C code may not let it: then items come first.
-    """
-    return not getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def why(signum: int | None) -> str:
@@ -225,24 +183,29 @@ def why(signum: int | None) -> str:
     return "on Ctrl-C" if name == "SIGINT" else f"on {name}"
 
 
-def facts_of(thread: threading.Thread, seconds: float, limit: str) -> dict[str, object]:
+def name_of(thread: threading.Thread) -> str:
+    """Return the name of a thread, but not its `name`, which may be anybody's code."""
+    return str(getattr(thread, "_name", ""))
+
+
+def named(thread: threading.Thread) -> str:
+    """Return what a thread is called in a line, with what its code or its job is, and where."""
+    stack = stack_of(thread.ident) or []
+    defined = place(target_of(thread))
+    if id(thread) in workers():
+        jobs = [name for file, _, name in stack if "concurrent" not in file]
+        defined = f"job {jobs[0]}" if jobs else "a job"
+    return subject_of("thread", name_of(thread), defined) + at_end_of(stack)
+
+
+def facts_about(thread: threading.Thread, seconds: float, limit: str) -> dict[str, object]:
     """Return who goes on though its time is over, as the report has it."""
-    calls = stack_of(thread.ident)
+    stack = stack_of(thread.ident)
     kind = "job" if id(thread) in workers() else "thread"
     return {
-        "name": str(thread._name),  # type: ignore[attr-defined]  # for `name` may be anybody's code
+        "name": name_of(thread),
         "kind": "main thread" if thread is threading.main_thread() else kind,
-        "where": call_of(calls[-1]) if calls else "",
+        "where": call_of(stack[-1]) if stack else "",
         "seconds": round(seconds, 3),
         "limit": limit,
     }
-
-
-def place_of(thread: threading.Thread) -> str:
-    """Return where a thread is defined, or what job a worker of a pool has, and where it is."""
-    calls = stack_of(thread.ident) or []
-    defined = place(target_of(thread))
-    if id(thread) in workers():
-        jobs = [name for file, _, name in calls if "concurrent" not in file]
-        defined = f"job {jobs[0]}" if jobs else "a job"
-    return (f" ({defined})" if defined else "") + (f" at {call_of(calls[-1])}" if calls else "")

@@ -17,7 +17,7 @@ from wording import assert_one_says, own, steps
 
 import graceexit
 from graceexit import _account
-from graceexit._account import Account
+from graceexit._report import Report
 
 SERVES = """
     import threading, time
@@ -199,6 +199,23 @@ def test_a_job_that_shuts_down_itself_reports_too(script, reported):
     assert outcomes(line) == [("pool", "done")]
 
 
+def test_a_job_that_shuts_down_itself_says_that_its_report_cannot_be_written(script):
+    """In one warning as well, before it is gone."""
+    lines, status = script(
+        """
+        import os
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        graceexit.shutdown()
+        os._exit(3)
+        """,
+        env={"GRACEEXIT_REPORT": "not there/report"},
+    ).finish()
+    assert (own(lines), status) == (["closed"], 3)
+    assert_one_says(lines, r"in shutdown\(\): the report cannot be written to", "FileNotFoundError")
+
+
 def test_nothing_is_imported_for_it_where_none_is_wanted(script):
     """It costs nothing."""
     lines, _ = script("""
@@ -220,14 +237,14 @@ def test_what_is_no_path_is_refused():
 # The termination log of Kubernetes, of which the last 4,096 bytes are shown
 
 
-def an_account(path, *outcomes):
-    """Return an account of callbacks that ended so."""
-    account = Account(str(path))
+def writer_of(path, *outcomes):
+    """Return what writes the report of callbacks that ended so."""
+    ended = []
     for number, how in enumerate(outcomes):
         item = graceexit.Registry().register(print, name=f"item {number}")
         stack = [("app.py", line, "wait") for line in range(50)] if how == "overran" else None
-        account.outcomes.append((item, how, 0.0, 1.0, None, stack, None))
-    return account
+        ended.append((item, how, 0.0, 1.0, None, stack, None))
+    return lambda **more: _account.write(str(path), Report(ended, 15, 1.0), more)
 
 
 @pytest.fixture
@@ -243,8 +260,7 @@ def test_a_line_that_is_longer_than_a_pipe_is_written_in_whole(tmp_path):
     path = tmp_path / "report"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    account = an_account(path, *["overran"] * 200)
-    writer = threading.Thread(target=account.write, args=(15, None))
+    writer = threading.Thread(target=writer_of(path, *["overran"] * 200))
     writer.start()
     there = bytes(4)
     while int.from_bytes(there, sys.byteorder) < 1 << 14:  # what a pipe takes at once, or more
@@ -259,9 +275,9 @@ def test_a_line_that_is_longer_than_a_pipe_is_written_in_whole(tmp_path):
 
 def test_the_termination_log_has_one_short_line_with_what_went_wrong_first(termination_log):
     """The rest is cut, the stacks first."""
-    account = an_account(termination_log, *["done"] * 100, "overran")
-    account.write(15, None)
-    account.write(15, "SIGTERM")
+    write = writer_of(termination_log, *["done"] * 100, "overran")
+    write()
+    write(death="SIGTERM")
     text = termination_log.read_text()
     line = json.loads(text)
     assert len(text) <= 4000
@@ -274,7 +290,7 @@ def test_a_process_that_went_well_leaves_the_failure_of_another_there(terminatio
     """The master ends after its workers."""
     failed = {"pid": os.getpid() + 1, "ok": False}
     termination_log.write_text(json.dumps(failed))
-    an_account(termination_log, "done").write(15, None)
+    writer_of(termination_log, "done")()
     assert json.loads(termination_log.read_text()) == failed
-    an_account(termination_log, "failed").write(15, None)
+    writer_of(termination_log, "failed")()
     assert json.loads(termination_log.read_text())["pid"] == os.getpid()

@@ -416,13 +416,15 @@ def test_a_signal_that_comes_as_its_exit_is_made_begins_the_one_that_is_kept():
     process = _process.Process()
     process._installed, process._pid, process._executors = True, os.getpid(), Executors()
     of_the_handler = []
+    runs_of = process.registry._runs
 
-    def account():
+    def runs():
         if not of_the_handler:
             of_the_handler.append(None)
             of_the_handler[0] = process.ending()
+        return runs_of()
 
-    process.settings.account = account
+    process.registry._runs = runs
     assert process.ending() is of_the_handler[0]
 
 

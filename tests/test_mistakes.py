@@ -98,6 +98,13 @@ class Callable:
         """Take any."""
 
 
+class CallableWithAnArgument:
+    """Something to call with an argument."""
+
+    def __call__(self, value):
+        """Take one."""
+
+
 async def asynchronous():
     """Be awaited."""
 
@@ -108,6 +115,7 @@ RIGHT = {
     "an object to call": Callable(),
     "a bound method with defaults": Callable().many,
     "a partial": functools.partial(needs_an_argument, 1),
+    "a partial of an object to call": functools.partial(CallableWithAnArgument(), 1),
     "a coroutine function": asynchronous,
     "a function in C": dict,
     "a lambda with a default": lambda x=1: x,
