@@ -33,6 +33,15 @@ CLOSING = {
 }
 
 
+# Functions that take a lock or give it back. A `with` whose `__enter__` raises gives nothing back.
+LOCKING = {
+    *("__enter__", "__exit__", "acquire", "release"),
+    *("_acquire_restore", "_release_save", "_acquireLock", "_releaseLock"),
+}
+# multiprocessing, and the copy of it that comes with dill.
+MULTIPROCESSING = ("multiprocessing", "multiprocess")
+
+
 # The main thread: where it is, and whether it unwinds.
 
 
@@ -42,6 +51,15 @@ def stack(frame: "FrameType | None") -> "list[FrameType]":
     while frame is not None:
         frames.append(frame)
         frame = frame.f_back
+    return frames
+
+
+def whole_stack(frame: "FrameType | None") -> "list[FrameType]":
+    """Return *frame*, its callers, and those of the greenlets that have switched to this one."""
+    frames = stack(frame)
+    greenlet = getattr(sys.modules.get("greenlet"), "getcurrent", lambda: None)()
+    while (greenlet := getattr(greenlet, "parent", None)) is not None:
+        frames += stack(greenlet.gr_frame)
     return frames
 
 
@@ -69,7 +87,8 @@ def is_shutting_down(frame: "FrameType | None") -> bool:
 
 def is_called_by_multiprocessing(frame: "FrameType") -> bool:
     """Return whether a child of multiprocessing goes on after this call, to which *frame* leads."""
-    return ("multiprocessing.process", "_bootstrap") in map(name_of, stack(frame))
+    bootstraps = {(f"{name}.process", "_bootstrap") for name in MULTIPROCESSING}
+    return any(name_of(one) in bootstraps for one in stack(frame))
 
 
 def is_under_way() -> bool:
@@ -92,7 +111,7 @@ def is_handled(kinds: "Any", error: BaseException | None) -> bool:
 
 def main_task(frame: "FrameType | None") -> "Any":
     """Return the task that asyncio runs on the main thread until it ends, None without one."""
-    for one in stack(frame):
+    for one in whole_stack(frame):
         where = name_of(one)
         if where in TASKS and (task := one.f_locals.get(TASKS[where])) is not None:
             return None if task.done() else task
@@ -106,7 +125,12 @@ def main_task(frame: "FrameType | None") -> "Any":
 
 def is_closing(frame: "FrameType | None") -> bool:
     """Return whether asyncio is ending what the main task has left, which it has cancelled."""
-    return any(name_of(one) in CLOSING for one in stack(frame))
+    return any(name_of(one) in CLOSING for one in whole_stack(frame))
+
+
+def is_locking(frame: "FrameType | None") -> bool:
+    """Return whether *frame* may have taken a lock that nobody gives back if it is left now."""
+    return frame is not None and frame.f_code.co_name in LOCKING
 
 
 # The other threads, and Python's join.
@@ -157,8 +181,13 @@ def can_start_threads() -> bool:
 
 def in_child() -> bool:
     """Return whether multiprocessing has started this process."""
-    process = sys.modules.get("multiprocessing.process")
-    return process is not None and process.parent_process() is not None
+    return any(one.parent_process() is not None for one in of_multiprocessing("process"))
+
+
+def of_multiprocessing(part: str) -> "list[Any]":
+    """Return the modules of that name that are in use, of multiprocessing and of its copy."""
+    found = [sys.modules.get(f"{name}.{part}") for name in MULTIPROCESSING]
+    return [module for module in found if module is not None]
 
 
 def complete_main_thread() -> None:

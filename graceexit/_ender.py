@@ -91,8 +91,8 @@ class Ender:
         self.runs = runs
         self.story = Story(runs.log, exiting, self.limits, settings.report)
         self._bell = bell = Bell()  # wakes it
-        prepare = partial(handlers.put_for_leaving, self.leave)
-        self.unwinding = Unwinding(bell.ring, prepare, self.story.failed)
+        leaves = lambda: self.started and handlers.put_for_leaving(self.leave)  # noqa: E731
+        self.unwinding = Unwinding(bell.ring, leaves, self.story.failed)
         self.executors = executors
         self._jobs = Jobs(bell.ring)
         self._at_exit = at_exit

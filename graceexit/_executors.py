@@ -28,7 +28,7 @@ from functools import partial
 from time import sleep
 from types import SimpleNamespace
 
-from graceexit._cpython import can_start_threads, in_child
+from graceexit._cpython import can_start_threads, in_child, of_multiprocessing
 from graceexit._items import is_running
 from graceexit._latch import StandIn
 
@@ -64,7 +64,7 @@ class Executors:
         self._wanted: Callable[[], bool] = lambda: False  # whether finalizers are to be held
         self._finalizers: Callable[[], object] | None = None  # those that are held
         self._registering = StandIn(threading, "_register_atexit", self._register_atexit)
-        self._finalizing = StandIn(None, "_exit_function", self._exit_function)
+        self._finalizing: list[StandIn] = []
 
     def hold(self, over: "Callable[[], object]") -> None:
         """Hold the hooks of the pools, and have *over* called when those of others have run."""
@@ -91,9 +91,14 @@ class Executors:
     def hold_finalizers(self, wanted: "Callable[[], bool]") -> None:
         """Hold those that multiprocessing calls in a child of its own, if *wanted()* then."""
         self._wanted = wanted
-        self._finalizing.module = sys.modules.get("multiprocessing.util")
-        if sys.version_info < (3, 13):
-            self._finalizing.put()
+        known = [one.module for one in self._finalizing]
+        for util in of_multiprocessing("util") if sys.version_info < (3, 13) else ():
+            if util not in known:
+                stand_in = StandIn(util, "_exit_function", None)
+                stand_in.ours = partial(self._exit_function, stand_in)
+                self._finalizing.append(stand_in)
+        for one in self._finalizing:
+            one.put()
 
     def release(self, *, dying: bool = False) -> None:
         """Call what was held; in a child that is *dying*, what multiprocessing has to do there."""
@@ -111,7 +116,8 @@ class Executors:
     def forget(self) -> None:
         """Give the hooks back as they were, and call none of them: uninstalled, or forked."""
         self._give_back()
-        self._finalizing.take_away()
+        for one in self._finalizing:
+            one.take_away()
         self._finalizers = None
 
     def _give_back(self) -> "list[Callable[[], object]]":
@@ -141,9 +147,9 @@ class Executors:
         except RuntimeError:
             self._meanwhile.append(partial(func, *arg, **kwargs))
 
-    def _exit_function(self, *args: "Any", **kwargs: "Any") -> None:
+    def _exit_function(self, stand_in: StandIn, *args: "Any", **kwargs: "Any") -> None:
         """Finalize what multiprocessing has, unless that is held."""
-        finalizers = partial(self._finalizing.real, *args, **kwargs)
+        finalizers = partial(stand_in.real, *args, **kwargs)
         if in_child() and self._wanted():
             self._finalizers = finalizers
         else:
@@ -266,9 +272,12 @@ def workers() -> set[int]:
 
 def finalize() -> None:
     """Do what multiprocessing does at the end of a child, but wait for no process."""
-    util: Any = sys.modules["multiprocessing.util"]
-    util._run_finalizers(0)
-    for child in sys.modules["multiprocessing.process"].active_children():
-        if child.daemon:
-            child._popen.terminate()
-    util._run_finalizers()
+    utils = of_multiprocessing("util")
+    for util in utils:
+        util._run_finalizers(0)
+    for process in of_multiprocessing("process"):
+        for child in process.active_children():
+            if child.daemon:
+                child._popen.terminate()
+    for util in utils:
+        util._run_finalizers()

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 
 # The modules of a `run` that is everybody's.
-NOBODYS = ("threading", "multiprocessing.process")
+NOBODYS = ("threading", "multiprocessing.process", "multiprocess.process")
 NEVER = float("inf")  # a time, or an order, that does not come
 ENDED = object()  # what `Item.tell` returns where there is nobody to tell
 

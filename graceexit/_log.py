@@ -109,9 +109,10 @@ class Log:
         """Say what is left to say, and *text*, and flush the standard streams."""
 
         def speak() -> None:
-            for stream in (sys.stdout, sys.stderr):
+            # Who stands in for a stream may have a `flush` that does nothing.
+            for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
                 try:
-                    stream.flush()
+                    stream.flush()  # type: ignore[union-attr]
                 except (AttributeError, ValueError, OSError):
                     pass  # None, closed or broken
             write(text)

@@ -6,10 +6,10 @@ run is told that there is nothing to be done.
 """
 
 import _thread
-import sys
 import threading
 from time import monotonic
 
+from graceexit._cpython import of_multiprocessing
 from graceexit._items import NEVER
 from graceexit._log import NO_THREADS, WARNING, Log
 from graceexit._report import Report, forget_frames
@@ -113,7 +113,6 @@ class Runs:
         if how == "overran":
             self.left.append(item)
             # multiprocessing would wait for a process of its own.
-            processes = sys.modules.get("multiprocessing.process")
-            if item.stop is not None and processes is not None:
+            for processes in of_multiprocessing("process") if item.stop is not None else ():
                 processes._children.discard(item.subject)
         self.log.ended(outcome, grace)

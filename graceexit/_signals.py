@@ -148,11 +148,18 @@ class Handlers:
         self.put_for_leaving(leave)
         return self._layers[before:]
 
-    def put_for_leaving(self, leave: "Act") -> None:
-        """Have *leave* called when another thread wants the main thread to leave something."""
-        if SIGURG is not None:
-            self.put(SIGURG, leave)
-            unblock(SIGURG)  # for a program that takes its signals by `sigwait`
+    def put_for_leaving(self, leave: "Act") -> bool:
+        """
+        Have *leave* called when another thread wants the main thread to leave something.
+
+        Returns:
+            Whether that is possible.
+        """
+        if SIGURG is None:
+            return False
+        possible = self.put(SIGURG, leave)
+        unblock(SIGURG)  # for a program that takes its signals by `sigwait`
+        return possible
 
     def give_back(self, layers: list[Layer]) -> None:
         """Put back what stood behind these handlers of ours."""

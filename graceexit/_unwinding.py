@@ -21,7 +21,7 @@ handler of a signal that another thread sends. Where it is swallowed otherwise, 
 import sys
 from time import sleep
 
-from graceexit._cpython import is_closing, is_under_way, main_task, stack
+from graceexit._cpython import is_closing, is_locking, is_under_way, main_task, whole_stack
 from graceexit._items import NEVER
 from graceexit._latch import CLOCK, StandIn, insist
 from graceexit._report import forget_frames
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 TURN = 1.0  # seconds for a loop to turn
 LOOK_AGAIN = 0.01  # seconds between two looks whether a loop has closed
 FOR_EVER = 1e6  # seconds, of which the process has a few
-AGAIN = 0.001  # seconds after which an exception that was ignored is raised again
+AGAIN = 0.001  # seconds after which what was ignored, or was put off for a lock, is raised again
+LOCKED = 1.0  # seconds after which a frame that takes a lock does not get it
 
 # The worker loops of executors and pools, and what they call first with the exception of a job.
 WORKERS = {"_process_worker": "_ExceptionWithTraceback", "worker": "ExceptionWithTraceback"}
@@ -52,37 +53,37 @@ class Unwinding:
     def __init__(
         self,
         ring: "Callable[[], object]",
-        prepare: "Callable[[], object]",
+        prepare: "Callable[[], bool]",
         say: "Callable[[BaseException], object]",
     ) -> None:
         self.parked = False
         self._ring = ring  # wakes the thread that looks whether it is to be raised again
-        self._prepare = prepare  # sets the handler in which it is
+        self._prepare = prepare  # sets the handler in which it is, if somebody can send the signal
         self._say = say  # tells of an error of the main task
         self._error: BaseException = SystemExit()  # what is raised
         self._at = NEVER  # when it is to be raised again
+        self._locked_until = 0.0  # a frame that takes a lock is left then all the same
         self._ignoring = StandIn(sys, "unraisablehook", self._unraisable)
 
     def begin(self, signum: int, frame: "FrameType | None", interrupt: "Any") -> None:
         """Unwind, in the handler of *signum*; *interrupt* is the handler of SIGINT."""
         self._error = SystemExit(128 + signum)
-        for one in stack(frame):
+        for one in whole_stack(frame):
             sends = WORKERS.get(one.f_code.co_name)
             if sends in one.f_globals:
                 one.f_globals[sends] = self.park  # this process is about to be gone
         if is_under_way():
             return
+        self._locked_until = CLOCK[0]() + LOCKED
         task = main_task(frame)
         if task is not None:
             self._wait_for(task, interrupt, is_cancelled=is_closing(frame))
-        elif is_closing(frame):  # by a loop that is written in C
-            self._put_off(LOOK_AGAIN)
         elif str(getattr(interrupt, "__module__", "")).startswith("trio."):
             from signal import SIGINT
 
             interrupt(SIGINT, frame)
         else:
-            self.unwind()
+            self._unwind_from(frame)
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt, which has been put off, unless the thread is on its way out."""
@@ -107,19 +108,28 @@ class Unwinding:
 
     def again(self, frame: "FrameType | None") -> None:
         """Raise it again, if that is due: in a handler, on the main thread."""
-        if self.due() > 0:
-            return
+        if self.due() <= 0:
+            self._at = NEVER
+            self._unwind_from(frame)
+
+    def _unwind_from(self, frame: "FrameType | None") -> None:
+        """Unwind, unless *frame* closes a loop, or takes a lock that nobody would give back."""
         if is_closing(frame):
             self._put_off(LOOK_AGAIN)
-        else:
-            self._at = NEVER
+        elif not is_locking(frame) or CLOCK[0]() >= self._locked_until or not self._put_off(AGAIN):
             self.unwind()
 
-    def _put_off(self, seconds: float) -> None:
-        """Have it raised so much later, in the handler of a signal that another thread sends."""
-        self._prepare()
-        self._at = CLOCK[0]() + seconds
-        self._ring()
+    def _put_off(self, seconds: float) -> bool:
+        """
+        Have it raised so much later, in the handler of a signal that another thread sends.
+
+        Returns:
+            Whether that is possible.
+        """
+        if possible := self._prepare():
+            self._at = CLOCK[0]() + seconds
+            self._ring()
+        return possible
 
     def end(self) -> None:
         """Put back what was replaced."""

@@ -9,6 +9,7 @@ from textwrap import dedent, indent
 
 import pytest
 from harness import NO_THREADS_AT_THE_END, needs_threads_at_the_end
+from serving import need
 from wording import INLINE, own, steps
 
 SIGTERM, SIGINT = signal.SIGTERM, signal.SIGINT
@@ -746,9 +747,10 @@ ENDS = pytest.mark.parametrize(("how", "code"), [("end", 0), ("SIGTERM", -SIGTER
 def sends(script, start_method):
     """Run a child that sends "first", and what its items send; return the lines of both."""
 
-    def run(how, child, parent="process.join(); print(rest(results))"):
+    def run(how, child, parent="process.join(); print(rest(results))", of="multiprocessing"):
         child = indent(dedent(child), " " * 4).strip()
-        lines, status = script(CHILD.format(child=child, parent=parent), start_method, how).finish()
+        source = CHILD.format(child=child, parent=parent).replace("multiprocessing", of)
+        lines, status = script(source, start_method, how).finish()
         assert status == 0
         return lines
 
@@ -775,15 +777,23 @@ def test_what_the_items_of_a_child_put_into_a_queue_arrives(sends, how, code):
 @pytest.mark.field(kind="a queue of a child that is terminated")
 @pytest.mark.field(kind="many messages of a child")
 @ENDS
-@pytest.mark.parametrize(("count", "size"), [(200, 1), (30, 100_000)])
-def test_all_that_an_item_of_a_child_puts_arrives(sends, how, code, count, size):
+@pytest.mark.parametrize(
+    ("count", "size", "of"),
+    [
+        (200, 1, "multiprocessing"),
+        (30, 100_000, "multiprocessing"),
+        (30, 100_000, "multiprocess"),  # dill's copy, which pathos and datasets use
+    ],
+)
+def test_all_that_an_item_of_a_child_puts_arrives(sends, how, code, count, size, of):
     """Many small messages, and more than a pipe takes: no half of one is left in it."""
+    need(of)
     child = f"""
         def child(results):
             graceexit.on_exit(lambda: [results.put("x" * {size}) for _ in range({count})])
     """
     parent = "got = rest(results); process.join(); print(len(got), set(map(len, got)))"
-    lines = sends(how, child, parent)
+    lines = sends(how, child, parent, of)
     assert lines == ["first", f"{count} {{{size}}}", f"exit code {code}"]
 
 

@@ -277,6 +277,29 @@ def test_streams_that_are_gone_do_not_keep_the_process_from_its_death(script, br
     assert (tmp_path / "closed").exists()
 
 
+def test_what_was_printed_goes_out_whatever_stands_in_for_a_stream(script):
+    """The usual one that writes to a file too has a `flush` that does nothing."""
+    lines, status = script(
+        """
+        import os, signal, sys
+        import graceexit
+
+        class Tee:
+            def __init__(self, stream):
+                self.write, self.flush = stream.write, lambda: None
+
+        sys.stdout, sys.stderr = Tee(sys.stdout), Tee(sys.stderr)
+        graceexit.on_exit(lambda: print("closed"))
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            print("unwinds")
+        """,
+        env={"PYTHONUNBUFFERED": None},
+    ).finish()
+    assert (lines, status) == (["unwinds", "closed"], -SIGTERM)
+
+
 def test_the_main_thread_leaves_the_join_and_nothing_else():
     """Neither the hook, nor the exit functions; and nothing before it is asked to."""
     ending = exit_of(Process())

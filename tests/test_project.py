@@ -48,6 +48,7 @@ LOST_SOMETHING = """
     Ctrl-C under grace
     a message in hand
     an exception that is lost in __del__
+a queue that the main thread fills
     a child that writes
     a handler that calls ours
 """

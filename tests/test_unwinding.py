@@ -178,11 +178,55 @@ def test_a_gather_that_is_the_main_task_is_cancelled_and_has_not_failed(script):
     assert (steps(lines), status) == (["unwinds", "unwinds", "closed"], -SIGTERM)
 
 
+# Where the signal comes: in a task, or in a greenlet of it, as in the sync part of SQLAlchemy's.
+SENDS = [
+    "os.kill(os.getpid(), signal.SIGTERM)",
+    pytest.param(
+        "__import__('greenlet').greenlet(os.kill).switch(os.getpid(), signal.SIGTERM)",
+        marks=needs("greenlet"),
+        id="greenlet",
+    ),
+]
+
+
+@pytest.mark.parametrize("sends", SENDS)
+def test_a_signal_that_comes_in_another_task_unwinds_the_main_task(script, sends):
+    """The task that runs as it comes goes on, for the main task may need it."""
+    lines, status = script(f"""
+        import asyncio, os, signal
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+
+        async def other(stop):
+            {sends}
+            await stop.wait()
+            print("the other one has ended")
+
+        async def main():
+            stop = asyncio.Event()
+            task = asyncio.create_task(other(stop))
+            try:
+                await asyncio.sleep(60)
+            finally:
+                stop.set()
+                await task
+                print("main unwinds")
+
+        asyncio.run(main())
+    """).finish()
+    assert (steps(lines), status) == (
+        ["the other one has ended", "main unwinds", "closed"],
+        -SIGTERM,
+    )
+
+
+@pytest.mark.parametrize("sends", SENDS)
 @pytest.mark.parametrize("run", ["asyncio", pytest.param("uvloop", marks=needs("uvloop"))])
-def test_sigterm_does_not_cut_the_tasks_that_the_end_of_the_loop_has_cancelled(script, run):
+def test_sigterm_does_not_cut_the_tasks_that_the_end_of_the_loop_has_cancelled(script, run, sends):
     """The main task is over; `asyncio.run` waits for what it has left."""
     lines, status = script(
-        """
+        f"""
         import asyncio, importlib, os, signal, sys, time
         import graceexit
 
@@ -193,7 +237,7 @@ def test_sigterm_does_not_cut_the_tasks_that_the_end_of_the_loop_has_cancelled(s
             try:
                 await asyncio.sleep(60)
             finally:
-                os.kill(os.getpid(), signal.SIGTERM)
+                {sends}
                 await asyncio.sleep(0.1)
                 print("cleaned")
 
@@ -579,6 +623,105 @@ def test_the_exit_is_not_lost_in_code_from_which_no_exception_gets_out(script, w
     )
     lines, status = worker.end_by(SIGTERM)
     assert (steps(lines), status) == (["saved", "closed"], -SIGTERM)
+
+
+LOCKED = """
+    import os, signal, sys, threading, time
+    import graceexit
+
+    lock = threading.Lock()
+
+    class Lock:
+        def {take}(self, *_):
+            lock.acquire()
+            if sys.argv[1] == "takes":
+                os.kill(os.getpid(), signal.SIGTERM)
+            return True
+
+        def {give}(self, *_):
+            if sys.argv[1] == "gives":
+                os.kill(os.getpid(), signal.SIGTERM)
+            lock.release()
+
+    @graceexit.on_exit
+    def item():
+        print("free", lock.acquire(timeout=10))
+
+    {uses}
+    try:
+        while True:
+            time.sleep(0.01)
+    finally:
+        print("unwinds")
+"""
+USES = {
+    "with": ("__enter__", "__exit__", "with Lock(): pass"),
+    "calls": ("acquire", "release", "mine = Lock(); mine.acquire(); mine.release()"),
+}
+
+
+@pytest.mark.parametrize("moment", ["takes", "gives"])
+@pytest.mark.parametrize("use", USES)
+def test_no_lock_is_left_taken_that_the_items_need(script, use, moment):
+    """Such as that of a queue, of a log or of an import: it is taken in Python."""
+    take, give, uses = USES[use]
+    lines, status = script(LOCKED.format(take=take, give=give, uses=uses), moment).finish()
+    assert (steps(lines), status) == (["unwinds", "free True"], -SIGTERM)
+
+
+@pytest.mark.field(kind="a queue that the main thread fills")
+@pytest.mark.parametrize("run", range(3))
+@pytest.mark.parametrize("what", ["queue.Queue", "multiprocessing.Queue"])
+def test_a_queue_that_the_main_thread_fills_is_drained(script, what, run):
+    """The signal comes at any moment, most often as it takes or gives back the queue's lock."""
+    filling = script(f"""
+        import multiprocessing, queue, threading
+        import graceexit
+
+        def drain():
+            while messages.get() is not None:
+                pass
+            print("drained")
+
+        messages = {what}(100)
+        thread = threading.Thread(target=drain)
+        thread.start()
+        graceexit.register(thread, stop=lambda: messages.put(None), timeout=60)
+        print("ready")
+        while True:
+            messages.put("message")
+    """)
+    lines, status = filling.end_by(SIGTERM)
+    assert (steps(lines), status) == (["drained"], -SIGTERM)
+
+
+def test_a_lock_that_does_not_come_does_not_keep_the_main_thread(script):
+    """It waits in a function that takes locks, and is unwound all the same."""
+    waiting = script("""
+        import threading
+        import graceexit
+
+        lock = threading.Lock()
+        lock.acquire()
+
+        class Lock:
+            def __enter__(self):
+                print("ready")
+                lock.acquire()
+
+            def __exit__(self, *_):
+                pass
+
+        graceexit.install(linger=60)
+        graceexit.on_exit(lambda: print("closed"))
+        try:
+            with Lock():
+                print("never")
+        finally:
+            print("unwinds")
+    """)
+    lines, status = waiting.end_by(SIGTERM)
+    assert (steps(lines), status) == (["unwinds", "closed"], -SIGTERM)
 
 
 def test_what_else_is_ignored_comes_to_the_programs_own_hook(script):
