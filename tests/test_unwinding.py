@@ -180,7 +180,7 @@ def test_a_gather_that_is_the_main_task_is_cancelled_and_has_not_failed(script):
 
 # Where the signal comes: in a task, or in a greenlet of it, as in the sync part of SQLAlchemy's.
 SENDS = [
-    "os.kill(os.getpid(), signal.SIGTERM)",
+    pytest.param("os.kill(os.getpid(), signal.SIGTERM)", id="task"),
     pytest.param(
         "__import__('greenlet').greenlet(os.kill).switch(os.getpid(), signal.SIGTERM)",
         marks=needs("greenlet"),

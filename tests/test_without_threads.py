@@ -27,6 +27,29 @@ def test_a_signal_while_the_join_goes_on_without_an_ender_ends_the_program(scrip
     assert status == -SIGTERM
 
 
+def test_a_main_thread_that_takes_a_lock_is_unwound_at_once(script):
+    """Nobody else could have it raised a moment later."""
+    lines, status = script("""
+        import refusing, os, signal
+        import graceexit
+
+        class Lock:
+            def __enter__(self):
+                os.kill(os.getpid(), signal.SIGTERM)
+                print("never")
+
+            def __exit__(self, *_):
+                print("never")
+
+        graceexit.on_exit(lambda: print("closed"))
+        refusing.allow(0)
+        with Lock():
+            print("never")
+    """).finish()
+    assert without(lines, INLINE) == ["closed"]
+    assert status == -SIGTERM
+
+
 def test_a_signal_while_the_items_run_on_the_main_thread_lets_them_end(script):
     """It is to leave the join and nothing else."""
     lines, status = script("""
