@@ -720,7 +720,10 @@ def test_a_lock_that_does_not_come_does_not_keep_the_main_thread(script):
         finally:
             print("unwinds")
     """)
-    lines, status = waiting.end_by(SIGTERM)
+    waiting.wait_for("ready")
+    waiting.settle()
+    waiting.send(SIGTERM)
+    lines, status = waiting.finish()
     assert (steps(lines), status) == (["unwinds", "closed"], -SIGTERM)
 
 
