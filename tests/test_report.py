@@ -20,6 +20,7 @@ from graceexit import Registry
 from graceexit._latch import start_thread, within
 from graceexit._log import Log, is_taken, write
 from graceexit._report import Report, signal_name, stack_of
+from graceexit._story import named
 
 
 @pytest.fixture
@@ -283,6 +284,16 @@ def test_a_name_that_raises_is_left_out_where_logging_takes_no_line(registry, ca
     said = capfd.readouterr().err
     assert re.match(r"graceexit\[\d+\]: in run\(\): thread '\S+Unspeakable' failed: OSError", said)
     assert said.endswith("OSError: [Errno 28] the disk is full\n")
+
+
+def test_a_thread_that_is_waited_for_is_named_without_its_code():
+    """The ender asks for the name, and a property is anybody's code."""
+
+    class Unspeakable(threading.Thread):
+        name = property(lambda self: 1 / 0, lambda self, name: None)
+
+    defined = f"{__file__}:{close_pool.__code__.co_firstlineno}"
+    assert named(Unspeakable(target=close_pool, name="poller")) == f"thread 'poller' ({defined})"
 
 
 def test_a_line_that_cannot_even_be_said_carefully_is_owned_up_to(capfd):
