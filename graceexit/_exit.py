@@ -175,22 +175,17 @@ class Exit:
         ender.hooks_over.set()
         ender.reach(JOINED)
         insist(self._complete)
-        if not ender.started and ender.signum is not None and _cpython.in_child():
-            die(self.story, ender.signum)
 
     def _complete(self) -> None:
         """Do what the hook and the ender have not done. To be called again does no harm."""
         ender = self.ender
         if ender.started:
             ender.over.wait()
-        else:
-            ender.wait_here()
-        if ender.runs.have_more() or ender.runs.now:  # some are left, or all, or a run goes on
-            outcomes = ender.run()
-            if not ender.started:
-                self.story.end(outcomes)
-            self.story.flush()
-            ender.runs.let_go()
+        elif (ender.has_work() or ender.runs.now) and not ender.over.is_set():
+            ender.run_all()
+            ender.close()
+        if ender.runs.have_more() or ender.runs.now:
+            ender.run()  # some left, or a run that goes on
 
     # LEAVING: the join, and the exit function.
 
