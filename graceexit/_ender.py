@@ -2,7 +2,8 @@
 The ender: the one thread that ends the process, from the first sign of the end to the death.
 
 It is a raw thread, on which nobody's signal handler runs, so that nothing here has to be done
-twice. `_exit` has the table that shows what it does beside the main thread, phase by phase.
+twice; but `run_all` and `close` may be, for the main thread does them where no thread can be
+started. `_exit` has the table that shows what it does beside the main thread, phase by phase.
 """
 
 import atexit
@@ -169,7 +170,7 @@ class Ender:
             self.gone.set()
 
     def run_all(self) -> None:
-        """Run the items, after what they wait for."""
+        """Wait for the rest of the program, and run the items."""
         self.story.begin(len(self.runs.items))
         self._wait(lambda: [] if self.reached else [threading.main_thread()])
         if self._abandoned:
