@@ -115,7 +115,6 @@ class Exit:
     def press(self, signum: int, holding: "Hold | None") -> bool:
         """Note Ctrl-C; return whether it is held, or Python's own handler is to be called."""
         if held := holding is not None and holding.takes(signum, self.unwind_by):
-            self._pressed = self.limits.clock()
             self.limits.ask()
             self.notice(signum)
             self.ender.start()
