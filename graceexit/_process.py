@@ -93,10 +93,8 @@ class Process:
         from graceexit._executors import Executors
         from graceexit._hook import Hook
 
-        if self._executors is None:
-            self._executors = Executors()
-        if self._hook is None:
-            self._hook = Hook(self._begin)
+        self._executors = self._executors or Executors()
+        self._hook = self._hook or Hook(self._begin)
         if not self._pid:  # the fork of a process that has only imported us goes unnoticed
             atexit.register(self.at_exit)
             if hasattr(os, "register_at_fork"):
