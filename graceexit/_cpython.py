@@ -161,13 +161,9 @@ def wait_for(thread: threading.Thread) -> None:
 def take_out_of_the_join(threads: "Iterable[Any]") -> set[int]:
     """Have Python up to 3.12 not join these threads; return the ids of those taken out."""
     locks: set[object] = getattr(threading, "_shutdown_locks", set())
-    taken_out = set()
-    for thread in threads if locks else ():
-        lock = getattr(thread, "_tstate_lock", None)
-        if lock in locks:  # pragma: no cover - up to 3.12
-            locks.discard(lock)
-            taken_out.add(id(thread))
-    return taken_out
+    taken_out = [one for one in threads if getattr(one, "_tstate_lock", None) in locks]
+    locks.difference_update([one._tstate_lock for one in taken_out])
+    return set(map(id, taken_out))
 
 
 def can_start_threads() -> bool:

@@ -2,7 +2,8 @@
 The ender: the one thread that ends the process, from the first sign of the end to the death.
 
 It is a raw thread, on which nobody's signal handler runs, so that nothing here has to be done
-twice. `_exit` has the table that shows what it does beside the main thread, phase by phase.
+twice; but `run_all` and `close` may be, for the main thread does them where no thread can be
+started. `_exit` has the table that shows what it does beside the main thread, phase by phase.
 """
 
 import atexit
@@ -139,11 +140,6 @@ class Ender:
         if not self.reached:
             self.unwinding.again(frame)
 
-    def wait_here(self) -> None:
-        """Wait on the main thread: Python may forget a thread in whose join an exception came."""
-        while self.signum is None and (threads := self._threads()) and self._patience() > 0:
-            _cpython.wait_for(threads[0])
-
     def abandon(self) -> None:
         """End nothing: uninstalled, or a forked child."""
         self._abandoned = True
@@ -164,30 +160,32 @@ class Ender:
             return
         self.started = True
         try:
-            self.story.begin(len(self.runs.items))
-            self._wait(lambda: [] if self.reached else [threading.main_thread()])
-            if self._abandoned:
-                return
-            if any(item.order < 0 for item in list(self.runs.items)):
-                self.run(before=0)
-            self._wait_for_others()
-            self.story.end(self.run())
-            self._wait_for_others()  # an item may have started a thread, which Python would join
-            if self.runs.have_more():  # registered while that was said
-                self.run()
+            self.run_all()
         except BaseException as error:  # whatever it is, the process must end
             self.story.failed(error, "the exit itself")
         finally:
-            self._jobs.end()
-            if self._abandoned:
-                self.over.set()  # for which the main thread may wait
-            else:
+            self.close()
+            if not self._abandoned:
                 self._finish()
             self.gone.set()
 
+    def run_all(self) -> None:
+        """Wait for the rest of the program, and run the items."""
+        self.story.begin(len(self.runs.items))
+        self._wait(lambda: [] if self.reached else [threading.main_thread()])
+        if self._abandoned:
+            return
+        if any(item.order < 0 for item in list(self.runs.items)):
+            self.run(before=0)
+        self._wait_for_others()
+        self.story.end(self.run())
+        self._wait_for_others()  # an item may have started a thread, which Python would join
+        if self.runs.have_more():  # registered while that was said
+            self.run()
+
     def _wait_for_others(self) -> None:
-        """Wait for what else the program does."""
-        if self.others():
+        """Wait for what else the program does; on the main thread not after a signal."""
+        if (self.started or self.signum is None) and self.others():
             start_thread(self._accompany)
             self._wait(self.others)
 
@@ -250,15 +248,21 @@ class Ender:
 
     # LEAVING: it sees to it that the main thread ends the process, or does it itself.
 
-    def _finish(self) -> None:
-        """End what is left to end, once the items have been run."""
-        self._close()
-        self.story.flush()
-        self.runs.let_go()
-        if self.signum is not None and (_cpython.in_child() or not self.reached):
-            die(self.story, self.signum)
-        atexit.register(self._at_exit)  # not unregistered before, which compares it with all others
+    def close(self) -> None:
+        """End what was kept for the items, once they have been run."""
+        self._jobs.end()
+        if not self._abandoned:
+            self._release()
+            self.story.flush()
+            self.runs.let_go()
+            if self.signum is not None and (_cpython.in_child() or not self.reached):
+                die(self.story, self.signum)
+            # Not unregistered before, which compares it with all others.
+            atexit.register(self._at_exit)
         self.over.set()
+
+    def _finish(self) -> None:
+        """See to it that the main thread ends the process."""
         while self.reached < JOINED and not self._is_to_leave():
             self._bell.wait(LOOK)
         if self.signum is not None and _cpython.in_child():  # it has come since
@@ -277,7 +281,7 @@ class Ender:
         if must_end and not self.finished.wait(left):
             self._end_now("exit functions have not returned", left)
 
-    def _close(self) -> None:
+    def _release(self) -> None:
         """Call what was held back; it takes no longer than the process has."""
         begun, ending = self.limits.clock(), self.signum is not None
         dying = ending and _cpython.in_child()

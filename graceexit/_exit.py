@@ -15,14 +15,15 @@ How a process ends: one SIGTERM, from the handler to the death.
 The phase is RUNNING as well while the items of negative order run, and WAITING again after that.
 
 A process that ends by itself begins with the hook. The hook and the exit function run on the main
-thread, where somebody's handler may raise between any two instructions; so both begin with the same
-step, `_begin`, which may be done again, and what the one does not come to do the other does.
+thread, where somebody's handler may raise between any two instructions; so there are two steps,
+`_begin` before the join and `_complete` after it, which may be done again, and what the hook does
+not come to do the exit function does.
 
 The main thread waits for the ender where Python has joined the other threads. Not done, because it
 hangs on 3.15: to mark a stuck thread as joined. Python up to 3.12 keeps a set of the locks that it
 is going to wait for, and the hook takes the registered threads out of it: where no thread can be
-started (3.12.1 after the main thread's end, a process limit) the items run after the join, for a
-thread may wait until the main thread is no longer alive.
+started (3.12.1 after the main thread's end, a process limit) the main thread does what the ender
+would do, after the join, for a thread may wait until the main thread is no longer alive.
 """
 
 import atexit
@@ -113,7 +114,6 @@ class Exit:
     def press(self, signum: int, holding: "Hold | None") -> bool:
         """Note Ctrl-C; return whether it is held, or Python's own handler is to be called."""
         if held := holding is not None and holding.takes(signum, self.unwind_by):
-            self._pressed = self.limits.clock()
             self.limits.ask()
             self.notice(signum)
             self.ender.start()
@@ -174,22 +174,17 @@ class Exit:
         ender.hooks_over.set()
         ender.reach(JOINED)
         insist(self._complete)
-        if not ender.started and ender.signum is not None and _cpython.in_child():
-            die(self.story, ender.signum)
 
     def _complete(self) -> None:
         """Do what the hook and the ender have not done. To be called again does no harm."""
         ender = self.ender
         if ender.started:
             ender.over.wait()
-        else:
-            ender.wait_here()
-        if ender.runs.have_more() or ender.runs.now:  # some are left, or all, or a run goes on
-            outcomes = ender.run()
-            if not ender.started:
-                self.story.end(outcomes)
-            self.story.flush()
-            ender.runs.let_go()
+        elif (ender.has_work() or ender.runs.now) and not ender.over.is_set():
+            ender.run_all()
+            ender.close()
+        if ender.runs.have_more() or ender.runs.now:
+            ender.run()  # some left, or a run that goes on
 
     # LEAVING: the join, and the exit function.
 

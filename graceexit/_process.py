@@ -40,7 +40,6 @@ class Process:
         self._hook: Hook | None = None
         self._holding: Hold | None = None  # once `hold` has been called
         self._executors: Executors | None = None
-        self._is_hooked = False  # an exit function, and for forks; they stay
         self._installed = False
         self._handled = False  # handlers are set, or can never be
         self._pid = 0  # where it was installed first; a fork is noticed by it
@@ -94,12 +93,9 @@ class Process:
         from graceexit._executors import Executors
         from graceexit._hook import Hook
 
-        if self._executors is None:
-            self._executors = Executors()
-        if self._hook is None:
-            self._hook = Hook(self._begin)
-        if not self._is_hooked:  # the fork of a process that has only imported us goes unnoticed
-            self._pid = os.getpid()
+        self._executors = self._executors or Executors()
+        self._hook = self._hook or Hook(self._begin)
+        if not self._pid:  # the fork of a process that has only imported us goes unnoticed
             atexit.register(self.at_exit)
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(after_in_child=complete_main_thread)
@@ -108,7 +104,7 @@ class Process:
                     after_in_parent=lambda: self._fork(-1),
                     after_in_child=self._after_fork,
                 )
-            self._is_hooked = True
+            self._pid = os.getpid()
         self._executors.hold_finalizers(lambda: self._installed and bool(self.registry))
         self._installed = True
         self._hook.install()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from signal import SIGTERM
 
 import pytest
-from harness import INLINE, needs_threads_at_the_end, without
+from harness import INLINE, needs_threads_at_the_end, said, without
 
 
 def test_a_signal_while_the_join_goes_on_without_an_ender_ends_the_program(script):
@@ -88,6 +88,22 @@ def test_a_child_without_threads_runs_its_items_before_the_join(script, start_me
     ).finish()
     assert without(lines, INLINE) == ["closed"]
     assert status == 0
+
+
+def test_the_log_says_once_that_the_exit_begins_and_is_complete(script):
+    """As it does where threads can be started."""
+    lines, status = script("""
+        import logging
+        import refusing
+        import graceexit
+
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        graceexit.on_exit(lambda: print("closed"))
+        refusing.allow(0)
+    """).finish()
+    ours = [line.partition(" in ")[0] for line in said(without(lines, INLINE))]
+    assert ours == ["exit begins, 1 to run", "exit complete: 1 done"]
+    assert (lines.count("closed"), status) == (1, 0)
 
 
 def test_a_child_without_threads_dies_of_sigterm_after_its_items(script):
