@@ -123,6 +123,22 @@ def main_task(frame: "FrameType | None") -> "Any":
     return next((task for task in tasks if "run_until_complete." in repr(task)), None)
 
 
+def waited_for(task: "Any") -> "Any":
+    """
+    Return the future for which *task* waits by `asyncio.wait_for`, None without one.
+
+    Up to Python 3.11 that takes a cancellation for its own where the future is done by then
+    (python/cpython#86296): then the task goes on.
+    """
+    coroutine, found = getattr(task, "get_coro", lambda: None)(), None
+    while coroutine is not None and sys.version_info < (3, 12):
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is not None and name_of(frame) == ("asyncio.tasks", "wait_for"):
+            found = frame.f_locals.get("fut")
+        coroutine = getattr(coroutine, "cr_await", None)
+    return found if hasattr(found, "done") else None
+
+
 def is_closing(frame: "FrameType | None") -> bool:
     """Return whether asyncio is ending what the main task has left, which it has cancelled."""
     return any(name_of(one) in CLOSING for one in whole_stack(frame))

@@ -14,7 +14,7 @@ from functools import partial
 from graceexit import _cpython, _signals
 from graceexit._executors import Executors, Jobs, workers
 from graceexit._items import NEVER
-from graceexit._latch import LOOK, Bell, Latch, start_thread, within
+from graceexit._latch import LOOK, TO_BEGIN, Bell, Latch, start_thread, within
 from graceexit._limits import Limits
 from graceexit._report import signal_name
 from graceexit._story import Story
@@ -62,6 +62,7 @@ class Ender:
         finished: The exit functions have run.
         gone: Its thread has ended.
         started: The thread has been started.
+        begun: It has come to its first line.
         answer_at: When a Ctrl-C is to be answered, for whoever waits so long.
         limits: How long it may take.
         runs: Those of the items.
@@ -87,6 +88,7 @@ class Ender:
         self.finished = Latch()
         self.gone = Latch()
         self.started = False
+        self.begun = Latch()
         self.answer_at = NEVER
         self.limits = Limits(None if settings.grace is ... else settings.grace, settings.linger)
         self.runs = runs
@@ -105,9 +107,15 @@ class Ender:
 
     def start(self) -> bool:
         """Wake the ender, or start it if nobody has; return whether there is one."""
-        if not self.started and start_thread(self._end):
+        if not (self.started or self._to_end.locked()) and start_thread(self._end):
             self.started = True
         self._bell.ring()
+        return self.started
+
+    def is_at_work(self) -> bool:
+        """Return whether the thread sees to the end; where it has not begun it never will."""
+        if self.started and not self.begun.wait(TO_BEGIN) and self._to_end.acquire(blocking=False):
+            self.started = False
         return self.started
 
     def has_work(self) -> bool:
@@ -121,7 +129,7 @@ class Ender:
             self._taken_out |= _cpython.take_out_of_the_join(threads)
             registered()[id(self)] = set(map(id, threads))
             atexit.register(self._at_exit)  # the one registered last runs first
-        if has_work and self.start() and not self.over.is_set():
+        if has_work and self.start() and self.is_at_work() and not self.over.is_set():
             self.executors.hold(self.hooks_over.set)
         else:
             self.hooks_over.set()
@@ -159,15 +167,18 @@ class Ender:
         if not self._to_end.acquire(blocking=False):
             return
         self.started = True
+        self.begun.set()
         try:
             self.run_all()
         except BaseException as error:  # whatever it is, the process must end
             self.story.failed(error, "the exit itself")
         finally:
-            self.close()
-            if not self._abandoned:
-                self._finish()
-            self.gone.set()
+            try:
+                self.close()
+            finally:
+                if not self._abandoned:
+                    self._finish()
+                self.gone.set()
 
     def run_all(self) -> None:
         """Wait for the rest of the program, and run the items."""
@@ -250,16 +261,21 @@ class Ender:
 
     def close(self) -> None:
         """End what was kept for the items, once they have been run."""
-        self._jobs.end()
-        if not self._abandoned:
-            self._release()
-            self.story.flush()
-            self.runs.let_go()
-            if self.signum is not None and (_cpython.in_child() or not self.reached):
-                die(self.story, self.signum)
+        try:
+            self._jobs.end()
+            if self._abandoned:
+                return
+            try:
+                self._release()
+                self.story.flush()
+                self.runs.let_go()
+            finally:  # whatever it is, such as no memory, the process must end
+                if self.signum is not None and (_cpython.in_child() or not self.reached):
+                    die(self.story, self.signum)
             # Not unregistered before, which compares it with all others.
             atexit.register(self._at_exit)
-        self.over.set()
+        finally:
+            self.over.set()
 
     def _finish(self) -> None:
         """See to it that the main thread ends the process."""

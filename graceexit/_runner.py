@@ -22,7 +22,7 @@ import threading
 from time import sleep
 
 from graceexit._items import ENDED, NEVER
-from graceexit._latch import CLOCK, LOOK, Bell, start_thread
+from graceexit._latch import CLOCK, LOOK, TO_BEGIN, Bell, start_thread
 from graceexit._plan import TICK, Plan
 from graceexit._report import Rest, stack_of
 
@@ -77,7 +77,8 @@ class Run:
         self._wake = 0.0  # when the watcher will look again
         self._bell = Bell()  # wakes the watcher earlier
         self.helper: int | None = None
-        self._vacant: list[bool] = []  # one entry, which the helper that is hired takes
+        # One entry, which the helper that is hired takes: when it has had its time to begin.
+        self._vacant: list[float] = []
         self._inside: set[int] = set()  # every helper that has not ended, those left behind too
 
     # The watcher's part.
@@ -131,11 +132,10 @@ class Run:
         """Start a helper, or do its work here where no thread can be started."""
         # An exception may come before the thread has been started; then another one is.
         if self.helper is None:
-            self._vacant = [True]
+            self._vacant = [self._clock() + TO_BEGIN]
             self.helper = 0  # until the thread says which one it is
-        self.inline = not self._start_thread(self._help)
-        if self.inline:
-            self._help()
+        if not self._start_thread(self._help):
+            self._help(inline=True)
 
     def _watch(self) -> None:
         """Sleep until the action in progress is out of time or something else is to be seen."""
@@ -147,7 +147,9 @@ class Run:
         self._wake = min(end, now + LOOK)
         if self.helper is None or self._current()[1] is not action:
             return  # pragma: no cover - an instant
-        if end > now:
+        if any(now >= late for late in list(self._vacant)):
+            self._help(inline=True)
+        elif end > now:
             self._bell.wait(self._wake - now)
         # It may end at this very instant.
         elif action and self._running.pop(key, None) is action:  # pragma: no branch
@@ -187,12 +189,13 @@ class Run:
 
     # The helper's part.
 
-    def _help(self) -> None:
+    def _help(self, *, inline: bool = False) -> None:
         """Be a helper: work until nothing is left to do or this helper is left behind."""
         try:
             self._vacant.pop()
         except IndexError:  # somebody has taken it
             return
+        self.inline = inline
         self.helper = ident = _thread.get_ident()
         self._inside.add(ident)
         if not self.inline:

@@ -21,7 +21,14 @@ handler of a signal that another thread sends. Where it is swallowed otherwise, 
 import sys
 from time import sleep
 
-from graceexit._cpython import is_closing, is_locking, is_under_way, main_task, whole_stack
+from graceexit._cpython import (
+    is_closing,
+    is_locking,
+    is_under_way,
+    main_task,
+    waited_for,
+    whole_stack,
+)
 from graceexit._items import NEVER
 from graceexit._latch import CLOCK, StandIn, insist
 from graceexit._report import forget_frames
@@ -157,14 +164,23 @@ class Unwinding:
 
         def turned() -> None:
             self._at = NEVER
+            future = waited_for(task)
+            if is_cancelled:
+                return
+            if future is not None and future.done():
+                loop.call_soon(turned)  # it would not be heard
+                return
+            if future is not None:
+                future.cancel()  # before it can be done
+            task.cancel()
 
         # A second cancellation would cut what Ctrl-C, or the end of the loop, has begun.
         runner = getattr(getattr(interrupt, "func", None), "__self__", None)
+        is_cancelled = is_cancelled or bool(getattr(runner, "_interrupt_count", 0))
+        loop = task.get_loop()
         task.add_done_callback(ended)
-        if not is_cancelled and not getattr(runner, "_interrupt_count", 0):
-            task.cancel()
         self._put_off(TURN)
-        task.get_loop().call_soon_threadsafe(turned)
+        loop.call_soon_threadsafe(turned)
 
     def _unraisable(self, unraisable: "sys.UnraisableHookArgs", /) -> None:
         """Note that what we have raised was ignored; give the rest to whom it is for."""
