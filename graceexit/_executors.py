@@ -59,6 +59,7 @@ class Executors:
     """What is held open in one process, and the way back."""
 
     def __init__(self) -> None:
+        self._held: list[Held] = []  # gevent takes those hooks out of the list that it calls
         self._meanwhile: list[Callable[[], object]] = []  # hooks that come too late for Python
         self._over: Callable[[], object] | None = None  # the hook that says that all have run
         self._wanted: Callable[[], bool] = lambda: False  # whether finalizers are to be held
@@ -87,6 +88,8 @@ class Executors:
                 hooks[place] = hook = Held(hook)  # noqa: PLW2901
             if hasattr(type(hook), "graceexit"):
                 hook.holders.add(self)
+                if hook not in self._held:
+                    self._held.append(hook)
 
     def hold_finalizers(self, wanted: "Callable[[], bool]") -> None:
         """Hold those that multiprocessing calls in a child of its own, if *wanted()* then."""
@@ -124,12 +127,12 @@ class Executors:
         """Put the hooks back into their places; return what has not been called meanwhile."""
         hooks: list[Any] = getattr(threading, "_threading_atexits", [])
         free = []
-        for place, held in enumerate(hooks):
-            if hasattr(type(held), "graceexit"):
-                held.holders.discard(self)
-                if not held.holders:
-                    hooks[place] = held.hook
-                    free.append(held.hook)
+        for held in self._held:
+            held.holders.discard(self)
+            if not held.holders:
+                free.append(held.hook)
+                hooks[:] = [held.hook if hook is held else hook for hook in hooks]
+        self._held = []
         # Python goes through them from behind: one would be called again.
         if self._over in hooks and not getattr(threading, "_SHUTTING_DOWN", False):
             hooks.remove(self._over)

@@ -5,6 +5,7 @@ Arguments: what runs the loop, what handles SIGINT, and what the main task does 
 """
 
 import asyncio
+import gc
 import signal
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 import graceexit
 
 runs, sigint, then, *go = sys.argv[1:]
+# asyncio would complain of the task that a loop leaves behind, if a collection came upon it.
+gc.disable()
 
 
 async def send(queue, sleep):
