@@ -38,6 +38,7 @@ LOCKING = {
     *("__enter__", "__exit__", "acquire", "release"),
     *("_acquire_restore", "_release_save", "_acquireLock", "_releaseLock"),
 }
+LOAD_SPECIAL = 95  # of Python 3.14: finds the `__enter__` of a `with`, which is called next
 # multiprocessing, and the copy of it that comes with dill.
 MULTIPROCESSING = ("multiprocessing", "multiprocess")
 
@@ -146,7 +147,11 @@ def is_closing(frame: "FrameType | None") -> bool:
 
 def is_locking(frame: "FrameType | None") -> bool:
     """Return whether *frame* may have taken a lock that nobody gives back if it is left now."""
-    return frame is not None and frame.f_code.co_name in LOCKING
+    if frame is None or frame.f_code.co_name in LOCKING:
+        return frame is not None
+    # Python 3.14 looks for signals between the call of `__enter__` and the block.
+    before = frame.f_code.co_code[max(frame.f_lasti - 2, 0)]
+    return sys.version_info[:2] == (3, 14) and before == LOAD_SPECIAL
 
 
 # The other threads, and Python's join.

@@ -49,6 +49,8 @@ LOST_SOMETHING = """
     a message in hand
     an exception that is lost in __del__
 a queue that the main thread fills
+a wait_for that is always served
+a service at its memory limit
     a child that writes
     a handler that calls ours
 """

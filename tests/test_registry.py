@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import functools
 import gc
+import itertools
 import multiprocessing
 import operator
 import os
@@ -24,7 +25,7 @@ import pytest
 
 import graceexit
 from graceexit import Registry
-from graceexit._latch import Bell, start_thread
+from graceexit._latch import TO_BEGIN, Bell, start_thread
 from graceexit._plan import GENERATIONS, Plan
 from graceexit._runner import SLACK, Run
 
@@ -580,6 +581,16 @@ def test_what_ends_at_the_very_instant_at_which_its_time_is_up_is_done(registry)
     run._running = Running()
     run.go()
     release.set()
+    assert [how for _, how, *_ in run.outcomes] == ["done"]
+
+
+def test_a_helper_that_does_not_begin_is_not_waited_for(registry):
+    """Where memory is at its limit it ends before its first line: the work is done here."""
+    registry.register(nothing)
+    times = itertools.count(0, TO_BEGIN / 2)
+    run = a_run(registry, clock=lambda: float(next(times)), start_thread=lambda _: True)
+    run.go()
+    assert run.inline
     assert [how for _, how, *_ in run.outcomes] == ["done"]
 
 

@@ -254,6 +254,50 @@ def test_sigterm_does_not_cut_the_tasks_that_the_end_of_the_loop_has_cancelled(s
     assert (steps(lines), status) == (["cleaned", "closed"], -SIGTERM)
 
 
+WAITS = {
+    "a queue that is never empty": "messages.get()",
+    "a short job": "job()",
+    "a job in a job": "asyncio.wait_for(job(), 5)",
+}
+
+
+@pytest.mark.field(kind="a wait_for that is always served")
+@pytest.mark.parametrize("waits", WAITS)
+def test_a_wait_for_that_is_always_served_does_not_keep_the_main_task(script, waits):
+    """Up to Python 3.11 it takes a cancellation for its own."""
+    busy = script(f"""
+        import asyncio
+        import graceexit
+
+        graceexit.install(linger=60)
+        graceexit.on_exit(lambda: print("closed"))
+
+        async def feed(messages):
+            while True:
+                await messages.put("message")
+
+        async def job():
+            for _ in range(3):
+                await asyncio.sleep(0)
+            return sum(range(3000))
+
+        async def main():
+            messages = asyncio.Queue(10)
+            feeding = asyncio.create_task(feed(messages))
+            print("ready")
+            try:
+                while True:
+                    await asyncio.wait_for({WAITS[waits]}, 5)
+            finally:
+                await asyncio.sleep(0.1)
+                print("main unwinds")
+
+        asyncio.run(main())
+    """)
+    lines, status = busy.end_by(SIGTERM)
+    assert (steps(lines), status) == (["main unwinds", "closed"], -SIGTERM)
+
+
 @pytest.mark.field(kind="a loop that does not turn")
 @pytest.mark.parametrize(("runs", "unwinds"), of_asyncio)
 def test_a_loop_that_does_not_turn_is_left_by_the_exit(loop, runs, unwinds):
@@ -693,6 +737,24 @@ def test_a_queue_that_the_main_thread_fills_is_drained(script, what, run):
     """)
     lines, status = filling.end_by(SIGTERM)
     assert (steps(lines), status) == (["drained"], -SIGTERM)
+
+
+@pytest.mark.parametrize("run", range(3))
+def test_no_lock_is_left_taken_that_a_with_takes(script, run):
+    """Python 3.14 looks for signals when it is taken and the block has not begun."""
+    taking = script("""
+        import threading
+        import graceexit
+
+        lock = threading.Lock()
+        graceexit.on_exit(lambda: print("free", lock.acquire(timeout=10)), timeout=60)
+        print("ready")
+        while True:
+            with lock:
+                pass
+    """)
+    lines, status = taking.end_by(SIGTERM)
+    assert (steps(lines), status) == (["free True"], -SIGTERM)
 
 
 def test_a_lock_that_does_not_come_does_not_keep_the_main_thread(script):

@@ -64,6 +64,39 @@ def test_a_signal_while_the_items_run_on_the_main_thread_lets_them_end(script):
     assert status == -SIGTERM
 
 
+@pytest.mark.field(kind="a service at its memory limit")
+@pytest.mark.parametrize(("ends", "status"), [("exit", 3), ("SIGTERM", -SIGTERM)])
+def test_a_thread_that_has_no_memory_to_begin_is_not_waited_for(script, ends, status):
+    """It is started, in the stack of one that has ended, and dies before its first line."""
+    lines, ended = script(
+        """
+        import os, resource, signal, sys, threading, time
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        threads = [threading.Thread(target=time.sleep, args=[0.1]) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with open("/proc/self/statm") as file:
+            size = int(file.read().split()[0]) * resource.getpagesize() + 20_000_000
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        leak = []
+        try:
+            while True:
+                leak.append(bytes(2000))
+        except MemoryError:
+            pass
+        if sys.argv[1] == "exit":
+            sys.exit(3)
+        os.kill(os.getpid(), signal.SIGTERM)
+        """,
+        ends,
+    ).finish()
+    assert (lines.count("closed"), ended) == (1, status)
+
+
 def test_a_child_without_threads_runs_its_items_before_the_join(script, start_method):
     """A child of multiprocessing may come to no exit function."""
     lines, status = script(
