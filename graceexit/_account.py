@@ -32,8 +32,8 @@ ROOM = 4000  # bytes that a line takes there
 MANY = 50  # results, which have no room there
 
 
-def publish(log: "Log", path: str, report: Report, more: "dict[str, Any]") -> bool:
-    """Write the line, within a limit; say so if that cannot be done, and return whether it was."""
+def publish(log: "Log | None", path: str, report: Report, more: "dict[str, Any]") -> bool:
+    """Write the line, within a limit; return whether it was, and say to *log* if it was not."""
     failed: list[str] = []
 
     def try_it() -> None:
@@ -45,7 +45,8 @@ def publish(log: "Log", path: str, report: Report, more: "dict[str, Any]") -> bo
     if within(WRITING, try_it) and not failed:
         return True
     why_not = failed[0] if failed else "it takes too long"
-    log.post(WARNING, f"the report cannot be written to {path}: {why_not}")
+    if log is not None:
+        log.post(WARNING, f"the report cannot be written to {path}: {why_not}")
     return False
 
 

@@ -65,6 +65,7 @@ class Story:
         self._cut: list[threading.Thread] = []  # who has been named already, or is about to be
         self._unnamed: list[tuple[list[threading.Thread], str, float, str]] = []
         self._cut_off: list[dict[str, object]] = []  # who was named, as the report has it
+        self._has_complained = False  # that no report can be written
 
     def note(self, what: str) -> None:
         """Note when *what* happened, if it has not happened before."""
@@ -133,14 +134,14 @@ class Story:
         return self._log
 
     def write(self, death: str | None = None) -> None:
-        """Write the report that outlives the process; what has failed once is not tried again."""
+        """Write the report that outlives the process; that it cannot be is said once."""
         if self._path is not None:
             from graceexit._account import publish
 
             report = Report(self._outcomes, self._exiting.signum, 0.0)
             more = {**self._times, "cut_off": self._cut_off, "death": death}
-            if not publish(self._told_why(), self._path, report, more):
-                self._path = None
+            log = None if self._has_complained else self._told_why()
+            self._has_complained |= not publish(log, self._path, report, more)
 
     def flush(self) -> None:
         """Have all of it said."""

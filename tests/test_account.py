@@ -181,6 +181,22 @@ def test_a_path_that_cannot_be_written_is_one_warning(script, tmp_path, kind):
     assert_one_says(lines, "the report cannot be written to", "report")
 
 
+def test_a_path_that_could_not_be_written_is_tried_again_at_the_death(script, reported):
+    """It is said once that it could not be; what was slow may have arrived by then."""
+    lines, status = script("""
+        import atexit, os, signal
+        import graceexit
+
+        atexit.register(os.mkdir, "there")
+        graceexit.install(report="there/report")
+        graceexit.on_exit(lambda: print("closed"))
+        os.kill(os.getpid(), signal.SIGTERM)
+    """).finish()
+    assert (own(lines), status) == (["closed"], -signal.SIGTERM)
+    assert_one_says(lines, "on SIGTERM: the report cannot be written to there/report: ")
+    assert [one["death"] for one in reported("there/report")] == ["SIGTERM"]
+
+
 def test_a_job_that_shuts_down_itself_reports_too(script, reported):
     """It ends by `os._exit`, and no exit begins."""
     lines, status = script(
