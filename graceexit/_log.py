@@ -49,12 +49,12 @@ class Log:
     Its thread lives as long as there are lines to say.
 
     Attributes:
-        why: What is going on, such as "on SIGTERM"; each line says it.
+        why: Returns what is going on, such as "on SIGTERM"; each line says it.
         signum: The signal that was noticed; each record has it.
     """
 
     def __init__(self) -> None:
-        self.why = "in run()"
+        self.why: Callable[[], str] = lambda: "in run()"
         self.signum: int | None = None
         self._lines: list[Line] = []
         self._speaking = _thread.allocate_lock()  # held by the thread that says the lines
@@ -69,7 +69,7 @@ class Log:
     ) -> None:
         """Have *text* said soon."""
         if level >= WARNING or "logging" in sys.modules:
-            head = f"graceexit[{os.getpid()}]: {self.why}: "
+            head = f"graceexit[{os.getpid()}]: {self.why()}: "
             make: Text = lambda careful: head + (text if isinstance(text, str) else text(careful))  # noqa: E731
             self._lines.append((level, make, error, fields))
             if self._speaking.acquire(blocking=False) and not start_thread(self._say_all):
@@ -90,7 +90,9 @@ class Log:
 
     def flush(self, timeout: float) -> None:
         """Wait *timeout* seconds at most for what was posted; then say the rest on stderr."""
-        silent = bool(self._lines) and self._speaking.acquire(timeout=max(timeout, 0.0))
+        if not self._lines:
+            return
+        silent = self._speaking.acquire(timeout=max(timeout, 0.0))
         if silent:
             self._speaking.release()
         rest, self._lines = self._lines, []

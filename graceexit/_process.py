@@ -193,7 +193,7 @@ class Process:
         """
         self.exiting.set()
         log = self.registry._runs().log
-        log.why = "in shutdown()"
+        log.why = lambda: "in shutdown()"
         report = self.registry.run()
         report.signum = self.exiting.signum
         if self.exit is None and self.settings.report is not None:

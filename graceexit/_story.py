@@ -7,6 +7,7 @@ written within a second, and what people have named is looked at there and nowhe
 
 import sys
 import threading
+from functools import partial
 from time import time
 
 from graceexit._cpython import in_child
@@ -130,7 +131,8 @@ class Story:
 
     def _told_why(self) -> "Log":
         """Return the log, which knows why the process exits."""
-        self._log.why, self._log.signum = why(self._exiting.signum), self._exiting.signum
+        self._log.signum = signum = self._exiting.signum
+        self._log.why = partial(why, signum)
         return self._log
 
     def write(self, death: str | None = None) -> None:
@@ -158,7 +160,7 @@ class Story:
 
 def say_what_was_not_run(log: "Log", signum: int | None, dropped: int, *, unhandled: bool) -> None:
     """Say what belongs to the parent of a forked process, and what no signal could have run."""
-    log.why = why(signum)
+    log.why = partial(why, signum)
     if dropped:
         log.post(DEBUG if in_child() else WARNING, DROPPED.format(dropped))
         log.flush(1.0)
