@@ -162,25 +162,23 @@ class Unwinding:
                 self._say(error)
             self.unwind()
 
-        def turned() -> None:
-            self._at = NEVER
-            future = waited_for(task)
-            if is_cancelled:
-                return
-            if future is not None and future.done():
-                loop.call_soon(turned)  # it would not be heard
-                return
-            if future is not None:
-                future.cancel()  # before it can be done
-            task.cancel()
-
         # A second cancellation would cut what Ctrl-C, or the end of the loop, has begun.
         runner = getattr(getattr(interrupt, "func", None), "__self__", None)
         is_cancelled = is_cancelled or bool(getattr(runner, "_interrupt_count", 0))
-        loop = task.get_loop()
         task.add_done_callback(ended)
         self._put_off(TURN)
-        loop.call_soon_threadsafe(turned)
+        task.get_loop().call_soon_threadsafe(self._turned, None if is_cancelled else task)
+
+    def _turned(self, task: "Any") -> None:
+        """Note that the loop turns, and cancel *task* where that is heard: nobody else has."""
+        self._at = NEVER
+        future = waited_for(task)
+        if future is not None and future.done():
+            task.get_loop().call_soon(self._turned, task)
+        elif task is not None:
+            if future is not None:
+                future.cancel()  # before it can be done
+            task.cancel()
 
     def _unraisable(self, unraisable: "sys.UnraisableHookArgs", /) -> None:
         """Note that what we have raised was ignored; give the rest to whom it is for."""
