@@ -90,7 +90,7 @@ def test_a_handler_that_raises_does_not_cut_the_waiting_short(script):
             raise ValueError("in a handler")
 
         signal.signal(signal.SIGUSR1, handler)
-        graceexit.on_exit(lambda: (print("begun"), time.sleep(1), print("closed")))
+        graceexit.on_exit(lambda: (print("begun"), time.sleep(3), print("closed")))
     """)
     waiting.wait_for("begun")
     if not NO_THREADS_AT_THE_END:  # there the item itself would be interrupted
