@@ -303,7 +303,8 @@ class Ender:
         dying = ending and _cpython.in_child()
         left = self.limits.closing(begun, dying=dying, ending=ending)
         # Where no thread can be started nothing limits it, and a process that is to die does not.
-        if not within(left, partial(self.executors.release, dying=dying), here=not ending):
+        done = within(left, partial(self.executors.release, dying=dying), here=not ending)
+        if not done and self.limits.clock() >= begun + left:
             ids = workers()
             unclosed = [one for one in threading.enumerate() if id(one) in ids]
             self.story.cut_off(unclosed, begun, "the process ends without")

@@ -297,7 +297,7 @@ def test_what_was_printed_goes_out_whatever_stands_in_for_a_stream(script):
         """,
         env={"PYTHONUNBUFFERED": None},
     ).finish()
-    assert (lines, status) == (["unwinds", "closed"], -SIGTERM)
+    assert (steps(lines), status) == (["unwinds", "closed"], -SIGTERM)
 
 
 def test_the_main_thread_leaves_the_join_and_nothing_else():

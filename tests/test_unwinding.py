@@ -731,6 +731,7 @@ def test_a_queue_that_the_main_thread_fills_is_drained(script, what, run):
         thread = threading.Thread(target=drain)
         thread.start()
         graceexit.register(thread, stop=lambda: messages.put(None), timeout=60)
+        messages.put("the first")  # which may start a thread
         print("ready")
         while True:
             messages.put("message")
