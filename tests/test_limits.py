@@ -315,6 +315,7 @@ def test_a_registered_thread_that_calls_shutdown_waits_for_itself(script):
         thread = threading.Thread(target=work)
         graceexit.register(thread, stop=lambda: print("told"), timeout=0.3)
         thread.start()
+        thread.join()
     """).finish()
     assert (own(lines), status) == (["told", "overran"], 0)
 
