@@ -33,9 +33,10 @@ CLOSING = {
 }
 
 
-# Functions that take a lock or give it back. A `with` whose `__enter__` raises gives nothing back.
+# Functions that take a lock or give it back, or wake who waits for one. A `with` whose `__enter__`
+# raises gives nothing back.
 LOCKING = {
-    *("__enter__", "__exit__", "acquire", "release"),
+    *("__enter__", "__exit__", "acquire", "release", "notify"),
     *("_acquire_restore", "_release_save", "_acquireLock", "_releaseLock"),
 }
 LOAD_SPECIAL = 95  # of Python 3.14: finds the `__enter__` of a `with`, which is called next
@@ -129,14 +130,17 @@ def waited_for(task: "Any") -> "Any":
     Return the future for which *task* waits by `asyncio.wait_for`, None without one.
 
     Up to Python 3.11 that takes a cancellation for its own where the future is done by then
-    (python/cpython#86296): then the task goes on.
+    (python/cpython#86296): then the task goes on. That future may be a task that waits in the same
+    way; the innermost is returned.
     """
     coroutine, found = getattr(task, "get_coro", lambda: None)(), None
     while coroutine is not None and sys.version_info < (3, 12):
         frame = getattr(coroutine, "cr_frame", None)
+        coroutine = getattr(coroutine, "cr_await", None)
         if frame is not None and name_of(frame) == ("asyncio.tasks", "wait_for"):
             found = frame.f_locals.get("fut")
-        coroutine = getattr(coroutine, "cr_await", None)
+            if hasattr(found, "get_coro"):
+                coroutine = found.get_coro()
     return found if hasattr(found, "done") else None
 
 

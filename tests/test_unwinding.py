@@ -1242,7 +1242,7 @@ RUN = """
     def item():
         for signum in map(int, sys.argv[1:]):
             os.kill(os.getpid(), signum)
-            time.sleep(0.5)
+            time.sleep(2)  # two signals at once may be one
         print("done")
 
     graceexit.on_exit(lambda: print("closed"))
