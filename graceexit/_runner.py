@@ -191,24 +191,25 @@ class Run:
 
     def _help(self, *, inline: bool = False) -> None:
         """Be a helper: work until nothing is left to do or this helper is left behind."""
+        ident, at_work = _thread.get_ident(), True
         try:
             self._vacant.pop()
         except IndexError:  # somebody has taken it
             return
-        self.inline = inline
-        self.helper = ident = _thread.get_ident()
-        self._inside.add(ident)
-        if not self.inline:
-            trace_as_threads()
-        at_work = True
         try:
+            self.inline = inline
+            self.helper = ident
+            self._inside.add(ident)
+            if not inline:
+                trace_as_threads()
             at_work = self._work()
         finally:
-            self._inside.discard(ident)
-            # Or an error in the work itself, or a forked child: nobody else is going to say so.
+            # Or an error in the work itself, such as no memory, or a forked child: nobody else is
+            # going to say so.
             if at_work or self.inline:
                 self.helper = None
                 self._bell.ring()
+            self._inside.discard(ident)
 
     def _work(self) -> bool:  # noqa: C901, PLR0912  (a call for each part takes half as long)
         """Perform one step after the other; return whether all were, and by this helper."""
