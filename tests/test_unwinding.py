@@ -1261,7 +1261,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("run", RUNS)
-@pytest.mark.parametrize("signum", [SIGTERM, SIGINT])
+@pytest.mark.parametrize("signum", [SIGTERM, SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_items_that_are_being_run_are_in_hand(script, run, signum):
     """All of them are run, and then the main thread unwinds."""
     lines, status = script(RUN.format(run=run), int(signum)).finish()
