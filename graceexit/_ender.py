@@ -37,6 +37,8 @@ ENDED, JOINED, EXITING = range(1, 4)
 PATIENCE = 5.0  # seconds after which a program that ends by itself is told what it waits for
 TO_LEAVE = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
+NOT_LEFT = "the main thread does not leave what it waits for"
+NOT_RETURNED = "exit functions have not returned"
 
 
 def registered() -> dict[int, set[int]]:
@@ -112,8 +114,8 @@ class Ender:
         self._bell.ring()
         return self.started
 
-    def is_at_work(self) -> bool:
-        """Return whether the thread sees to the end; where it has not begun it never will."""
+    def has_begun(self) -> bool:
+        """Return whether its thread is at work; one that has no memory to begin never will be."""
         if self.started and not self.begun.wait(TO_BEGIN) and self._to_end.acquire(blocking=False):
             self.started = False
         return self.started
@@ -122,15 +124,15 @@ class Ender:
         """Return whether there is something to be run, to be left or to die of."""
         return bool(self.runs.items or self.runs.left or self.signum is not None)
 
-    def main_ends(self) -> None:
-        """Note that the main thread's code is over. To be called again does no harm."""
+    def main_ends(self, hooks_over: "Callable[[], None]") -> None:
+        """Note that its code is over, and have it call *hooks_over*. May be called again."""
         if has_work := self.has_work():
             threads = [item.subject for item in list(self.runs.items) if item.stop is not None]
             self._taken_out |= _cpython.take_out_of_the_join(threads)
             registered()[id(self)] = set(map(id, threads))
             atexit.register(self._at_exit)  # the one registered last runs first
-        if has_work and self.start() and self.is_at_work() and not self.over.is_set():
-            self.executors.hold(self.hooks_over.set)
+        if has_work and self.start() and not self.over.is_set():
+            self.executors.hold(hooks_over)
         else:
             self.hooks_over.set()
         self.story.note("main_ended")
@@ -237,16 +239,9 @@ class Ender:
                 _cpython.wait_for(others[0])
         self._bell.ring()
 
-    def _threads(self) -> list[threading.Thread]:
-        """Return the threads that Python waits for, that are nobody's to stop and in no pool."""
-        known = registered()
-        known[id(self)] = {id(item.subject) for item in self.runs.known()}
-        ids = workers().union(*list(known.values()))
-        return [thread for thread in _cpython.joined_at_exit() if id(thread) not in ids]
-
     def others(self) -> list[threading.Thread]:
         """Return what items of order 0 wait for: hooks, other threads, and jobs of pools."""
-        if threads := self._threads():
+        if threads := threads_of_nobody(id(self), self.runs):
             return threads
         if not self.hooks_over.is_set():
             return [threading.main_thread()]
@@ -266,14 +261,13 @@ class Ender:
             if self._abandoned:
                 return
             try:
-                self._release()
+                release(self.executors, self.limits, self.story, ending=self.signum is not None)
                 self.story.flush()
                 self.runs.let_go()
             finally:  # whatever it is, such as no memory, the process must end
                 if self.signum is not None and (_cpython.in_child() or not self.reached):
                     die(self.story, self.signum)
-            # Not unregistered before, which compares it with all others.
-            atexit.register(self._at_exit)
+            atexit.register(self._at_exit)  # not unregistered before: that compares it with all
         finally:
             self.over.set()
 
@@ -289,25 +283,13 @@ class Ender:
         give_up = clock() + TO_LEAVE
         while self.reached < JOINED:
             if clock() >= give_up or not _signals.interrupt_main():
-                self._end_now("the main thread does not leave what it waits for", TO_LEAVE)
+                end_now(self.story, self.signum, NOT_LEFT, TO_LEAVE)
             self._bell.wait(_cpython.LOOKS)
         # Exit functions may wait for ever for what a thread holds that was left behind.
         must_end = self.signum is not None or self.runs.left
         left = min(EXIT_FUNCTIONS, (self.limits.limit or NEVER) - clock())
         if must_end and not self.finished.wait(left):
-            self._end_now("exit functions have not returned", left)
-
-    def _release(self) -> None:
-        """Call what was held back; it takes no longer than the process has."""
-        begun, ending = self.limits.clock(), self.signum is not None
-        dying = ending and _cpython.in_child()
-        left = self.limits.closing(begun, dying=dying, ending=ending)
-        # Where no thread can be started nothing limits it, and a process that is to die does not.
-        done = within(left, partial(self.executors.release, dying=dying), here=not ending)
-        if not done and self.limits.clock() >= begun + left:
-            ids = workers()
-            unclosed = [one for one in threading.enumerate() if id(one) in ids]
-            self.story.cut_off(unclosed, begun, "the process ends without")
+            end_now(self.story, self.signum, NOT_RETURNED, left)
 
     def _is_to_leave(self) -> bool:
         """Return whether the main thread is to wait for nothing more, if it still does."""
@@ -318,18 +300,39 @@ class Ender:
             # Where there is no thread to wait for, the hook of somebody else may be at work.
             return bool(waited_for) or self._patience() <= 0
         stuck = {id(item.subject) for item in self.runs.left}
-        return bool(waited_for & stuck) and not self._threads()
-
-    def _end_now(self, why: str, seconds: float) -> None:
-        """End the process from here, and say what of the main thread is cut off."""
-        self.story.main_thread_is_cut_off(why, seconds)
-        if self.signum is not None:
-            die(self.story, self.signum)
-        self.story.last_words()
-        os._exit(1)
+        return bool(waited_for & stuck) and not threads_of_nobody(id(self), self.runs)
 
 
-def die(story: "Story", signum: int) -> None:
+def threads_of_nobody(ender: int, runs: "Runs") -> list[threading.Thread]:
+    """Return the threads that Python waits for, that are nobody's to stop and in no pool."""
+    known = registered()
+    known[ender] = {id(item.subject) for item in runs.known()}
+    ids = workers().union(*list(known.values()))
+    return [thread for thread in _cpython.joined_at_exit() if id(thread) not in ids]
+
+
+def release(executors: Executors, limits: Limits, story: Story, *, ending: bool) -> None:
+    """Call what was held back; it takes no longer than the process has."""
+    begun, dying = limits.clock(), ending and _cpython.in_child()
+    left = limits.closing(begun, dying=dying, ending=ending)
+    # Where no thread can be started nothing limits it, and a process that is to die does not.
+    done = within(left, partial(executors.release, dying=dying), here=not ending)
+    if not done and limits.clock() >= begun + left:
+        ids = workers()
+        unclosed = [one for one in threading.enumerate() if id(one) in ids]
+        story.cut_off(unclosed, begun, "the process ends without")
+
+
+def end_now(story: Story, signum: int | None, why: str, seconds: float) -> None:
+    """End the process without its main thread, and say what of that is cut off."""
+    story.main_thread_is_cut_off(why, seconds)
+    if signum is not None:
+        die(story, signum)
+    story.last_words()
+    os._exit(1)
+
+
+def die(story: Story, signum: int) -> None:
     """Die of *signum*, after what was printed has gone out."""
     try:
         story.write(signal_name(signum))

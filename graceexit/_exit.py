@@ -36,7 +36,7 @@ from time import sleep
 from graceexit import _cpython, _signals
 from graceexit._ender import EXITING, JOINED, LEAVING, SERVING, WAITING, Ender, Leave, die
 from graceexit._items import NEVER
-from graceexit._latch import Latch, insist, start_thread
+from graceexit._latch import Latch, insist, is_memory_short, start_thread
 from graceexit._story import named, running
 
 TYPE_CHECKING = False
@@ -161,8 +161,22 @@ class Exit:
         if ender.phase == SERVING and ender.has_work():
             ender.phase = WAITING
         self._handlers.take_over(self.interrupt, self.ender.leave)
-        ender.main_ends()
-        if not ender.started and ender.has_work():
+        ender.main_ends(self._hooks_over)
+        if not ender.started:
+            self._run_here()
+
+    def _hooks_over(self) -> None:
+        """Note that the hooks of others have run, and go on without an ender that cannot begin."""
+        self.ender.hooks_over.set()
+        # To ask for it in any case would cost two switches of threads on the way to the items.
+        if is_memory_short() and not insist(self.ender.has_begun):
+            self.ender.executors.release()
+            insist(self._run_here)
+
+    def _run_here(self) -> None:
+        """Run what has to end before Python joins the threads, where none can be started."""
+        ender = self.ender
+        if ender.has_work():
             self.story.begin(len(self._registry))
             # From 3.13 on the registered threads must end before the join.
             ender.run(before=0 if hasattr(threading, "_shutdown_locks") else ALL)

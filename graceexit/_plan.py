@@ -5,6 +5,7 @@ It says what is to be done, one step after the other, and whoever performs the s
 the next. What is registered during the run must not keep it from ending: see `Plan`.
 """
 
+import threading
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count, takewhile
@@ -83,6 +84,11 @@ class Plan:
     def is_last(self) -> bool:
         """Return whether nothing comes behind what is in progress."""
         return not (self._planned or self._heap or self._late)
+
+    def waits_for(self, ident: int) -> bool:
+        """Return whether the thread *ident* has been told to end, and is waited for."""
+        thread = threading._active.get(ident)  # type: ignore[attr-defined]
+        return thread is not None and any(item.subject is thread for item in list(self.told))
 
     def steps(self, outcomes: "list[Outcome]") -> "Iterator[Step]":
         """Say what is to be done, one step after the other."""

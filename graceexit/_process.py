@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graceexit._exit import Exit
     from graceexit._hold import Hold
     from graceexit._hook import Hook
+    from graceexit._log import Log
     from graceexit._report import Report
     from graceexit._settings import Settings
 
@@ -89,7 +90,6 @@ class Process:
         self.settings.change(grace, linger, signals, report)
         # An exception may come at any moment of what follows; then it is done again.
         import_what_is_needed(self.settings)
-        from graceexit._cpython import complete_main_thread
         from graceexit._executors import Executors
         from graceexit._hook import Hook
 
@@ -97,13 +97,7 @@ class Process:
         self._hook = self._hook or Hook(self._begin)
         if not self._pid:  # the fork of a process that has only imported us goes unnoticed
             atexit.register(self.at_exit)
-            if hasattr(os, "register_at_fork"):
-                os.register_at_fork(after_in_child=complete_main_thread)
-                os.register_at_fork(
-                    before=lambda: self._fork(1),
-                    after_in_parent=lambda: self._fork(-1),
-                    after_in_child=self._after_fork,
-                )
+            call_at_forks(self._fork, self._after_fork)
             self._pid = os.getpid()
         self._executors.hold_finalizers(lambda: self._installed and bool(self.registry))
         self._installed = True
@@ -197,16 +191,8 @@ class Process:
         report = self.registry.run()
         report.signum = self.exiting.signum
         if self.exit is None and self.settings.report is not None:
-            from graceexit._account import publish
-
-            publish(log, self.settings.report, report, {})
-            log.flush(1.0)
+            publish_alone(log, self.settings.report, report)
         return report
-
-    # What Python says of a wrong call speaks of what people have written.
-    for _verb in (install, uninstall, hold, shutdown):
-        _verb.__qualname__ = _verb.__name__
-    del _verb
 
     def ending(self) -> "Exit | None":
         """Return the end of this process, begun by whoever asks first; None if not installed."""
@@ -291,6 +277,27 @@ class Process:
         self._pid = os.getpid()
 
 
+def call_at_forks(fork: "Callable[[int], None]", after_in_child: "Callable[[], None]") -> None:
+    """Have these called at every fork: before it with 1, in the parent after it with -1."""
+    from graceexit._cpython import complete_main_thread
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=complete_main_thread)
+        os.register_at_fork(
+            before=lambda: fork(1),
+            after_in_parent=lambda: fork(-1),
+            after_in_child=after_in_child,
+        )
+
+
+def publish_alone(log: "Log", path: str, report: "Report") -> None:
+    """Write the report of a run that is no exit."""
+    from graceexit._account import publish
+
+    publish(log, path, report, {})
+    log.flush(1.0)
+
+
 def import_what_is_needed(settings: "Settings") -> None:
     """Import what the exit needs now, so that nothing has to be found and read then."""
     import graceexit._exit
@@ -306,5 +313,9 @@ def import_what_is_needed(settings: "Settings") -> None:
     if settings.report is not None:
         import graceexit._account
 
+
+# What Python says of a wrong call speaks of what people have written.
+for _verb in (Process.install, Process.uninstall, Process.hold, Process.shutdown):
+    _verb.__qualname__ = _verb.__name__
 
 own = Process()

@@ -77,8 +77,7 @@ class Run:
         self._wake = 0.0  # when the watcher will look again
         self._bell = Bell()  # wakes the watcher earlier
         self.helper: int | None = None
-        # One entry, which the helper that is hired takes: when it has had its time to begin.
-        self._vacant: list[float] = []
+        self._vacant: list[float] = []  # until when the helper that is hired may take its place
         self._inside: set[int] = set()  # every helper that has not ended, those left behind too
 
     # The watcher's part.
@@ -117,11 +116,6 @@ class Run:
     def is_inside(self, ident: int) -> bool:
         """Return whether the thread *ident* is performing one of the actions."""
         return ident in self._inside
-
-    def waits_for(self, ident: int) -> bool:
-        """Return whether the thread *ident* has been told to end, and is waited for."""
-        thread = threading._active.get(ident)  # type: ignore[attr-defined]
-        return thread is not None and any(item.subject is thread for item in list(self.plan.told))
 
     def in_progress(self) -> "list[Item]":
         """Return the items that are being run at this moment."""

@@ -97,6 +97,31 @@ def test_a_thread_that_has_no_memory_to_begin_is_not_waited_for(script, ends, st
     assert (lines.count("closed"), ended) == (1, status)
 
 
+def test_a_pool_ends_where_no_thread_has_memory_to_begin(script):
+    """It is closed as Python closes it: its worker would be joined for ever."""
+    lines, status = script("""
+        import resource, sys, threading, time
+        from concurrent.futures import ThreadPoolExecutor
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        thread = threading.Thread(target=time.sleep, args=[0.1])
+        thread.start()
+        ThreadPoolExecutor().submit(len, "abc").result()
+        thread.join()
+        with open("/proc/self/statm") as file:
+            size = int(file.read().split()[0]) * resource.getpagesize() + 20_000_000
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        leak = []
+        try:
+            while True:
+                leak.append(bytes(2000))
+        except MemoryError:
+            sys.exit(3)
+    """).finish()
+    assert (lines.count("closed"), status) == (1, 3)
+
+
 def test_a_child_without_threads_runs_its_items_before_the_join(script, start_method):
     """A child of multiprocessing may come to no exit function."""
     lines, status = script(
