@@ -161,7 +161,7 @@ def test_ctrl_c_as_the_exit_begins_is_a_notice():
     ending.end_by = lambda *_: None
     python = SimpleNamespace(previous=lambda *_: pytest.fail("it has been raised"))
     ending._handlers.take_over = lambda interrupt, _: interrupt(SIGINT, None, python)
-    ending.ender.main_ends = lambda: None
+    ending.ender.main_ends = lambda _: None
     ending._begin()
     ending.ender.abandon()
     assert process.exiting.signum == SIGINT

@@ -105,10 +105,12 @@ def test_a_pool_ends_where_no_thread_has_memory_to_begin(script):
         import graceexit
 
         graceexit.on_exit(lambda: print("closed"))
-        thread = threading.Thread(target=time.sleep, args=[0.1])
-        thread.start()
         ThreadPoolExecutor().submit(len, "abc").result()
-        thread.join()
+        threads = [threading.Thread(target=time.sleep, args=[0.1]) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         with open("/proc/self/statm") as file:
             size = int(file.read().split()[0]) * resource.getpagesize() + 20_000_000
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
