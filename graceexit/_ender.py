@@ -10,6 +10,7 @@ import atexit
 import os
 import threading
 from functools import partial
+from time import sleep
 
 from graceexit import _cpython, _signals
 from graceexit._executors import Executors, Jobs, workers
@@ -64,7 +65,6 @@ class Ender:
         finished: The exit functions have run.
         gone: Its thread has ended.
         started: The thread has been started.
-        begun: It has come to its first line.
         answer_at: When a Ctrl-C is to be answered, for whoever waits so long.
         limits: How long it may take.
         runs: Those of the items.
@@ -90,7 +90,6 @@ class Ender:
         self.finished = Latch()
         self.gone = Latch()
         self.started = False
-        self.begun = Latch()
         self.answer_at = NEVER
         self.limits = Limits(None if settings.grace is ... else settings.grace, settings.linger)
         self.runs = runs
@@ -101,7 +100,7 @@ class Ender:
         self.executors = executors
         self._jobs = Jobs(bell.ring)
         self._at_exit = at_exit
-        self._to_end = threading.Lock()  # taken by the thread, should two be started
+        self._to_end = threading.Lock()  # taken by the thread, or in place of it
         self._taken_out: set[int] = set()  # ids of threads that Python does not join at its end
         self._abandoned = False  # somebody has uninstalled us: nothing is to be ended
 
@@ -116,8 +115,11 @@ class Ender:
 
     def has_begun(self) -> bool:
         """Return whether its thread is at work; one that has no memory to begin never will be."""
-        if self.started and not self.begun.wait(TO_BEGIN) and self._to_end.acquire(blocking=False):
-            self.started = False
+        give_up = self.limits.clock() + TO_BEGIN
+        while self.started and not self._to_end.locked():
+            sleep(_cpython.LOOKS)
+            if self.limits.clock() >= give_up and self._to_end.acquire(blocking=False):
+                self.started = False
         return self.started
 
     def has_work(self) -> bool:
@@ -169,7 +171,6 @@ class Ender:
         if not self._to_end.acquire(blocking=False):
             return
         self.started = True
-        self.begun.set()
         try:
             self.run_all()
         except BaseException as error:  # whatever it is, the process must end

@@ -97,7 +97,7 @@ class Exit:
         elif not has_ender and _cpython.is_in_join(frame):  # nobody else makes this thread leave it
             _cpython.hide(Leave)
             ender.phase = LEAVING
-            self.ender.leave(signum, frame, None)
+            ender.leave(signum, frame, None)
 
     def unwind_by(
         self, signum: int, frame: "FrameType | None", error: BaseException | None
@@ -160,7 +160,7 @@ class Exit:
         ender.unwinding.let_go()
         if ender.phase == SERVING and ender.has_work():
             ender.phase = WAITING
-        self._handlers.take_over(self.interrupt, self.ender.leave)
+        self._handlers.take_over(self.interrupt, ender.leave)
         ender.main_ends(self._hooks_over)
         if not ender.started:
             self._run_here()

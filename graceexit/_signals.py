@@ -241,7 +241,12 @@ def interrupt_main() -> bool:
     return True
 
 
-def die(signum: int) -> None:
+def die(
+    signum: int,
+    *,
+    kill: "Callable[[int, int], None]" = os.kill,
+    end: "Callable[[int], Any]" = os._exit,
+) -> None:
     """
     End the process by *signum*, so that its parent sees that signal as the cause of death.
 
@@ -258,11 +263,11 @@ def die(signum: int) -> None:
             if not forget_default(signum) and within(1.0, lambda: __import__("ctypes")):
                 sys.modules["ctypes"].CDLL(None).signal(signum, None)
             unblock(signum)
-            os.kill(os.getpid(), signum)
+            kill(os.getpid(), signum)
             # Another thread may be the one that the kernel chooses.
             time.sleep(0.5)  # pragma: no cover - process 1
     finally:
-        os._exit(128 + signum)
+        end(128 + signum)
 
 
 def unblock(signum: int) -> None:

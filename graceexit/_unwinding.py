@@ -10,6 +10,9 @@ SystemExit is raised in it, in the handler. It is done otherwise where that woul
 * The worker loop of an executor would hand SystemExit to its parent as the result of a job: the
   main thread stays where it begins to do so, and uses nothing that the items close. (Not done: to
   stay in the handler. The job may hold a lock that the items need, as those of h5py and lmdb do.)
+* Whoever takes a lock, gives it back or wakes who waits for it does so first: nobody would give it
+  back. It is a matter of an instant, and put off by a millisecond; a lock that does not come within
+  a second is not waited for.
 * Whoever is unwinding already (KeyboardInterrupt, SystemExit) is not cut.
 * In `hold` all this is done when the block has ended.
 
@@ -19,6 +22,7 @@ handler of a signal that another thread sends. Where it is swallowed otherwise, 
 """
 
 import sys
+from signal import SIGINT
 from time import sleep
 
 from graceexit._cpython import (
@@ -70,6 +74,7 @@ class Unwinding:
         self._error: BaseException = SystemExit()  # what is raised
         self._at = NEVER  # when it is to be raised again
         self._locked_until = 0.0  # a frame that takes a lock is left then all the same
+        self._of_trio: Any = None  # its handler of SIGINT, where that is what unwinds
         self._ignoring = StandIn(sys, "unraisablehook", self._unraisable)
 
     def begin(self, signum: int, frame: "FrameType | None", interrupt: "Any") -> None:
@@ -82,15 +87,12 @@ class Unwinding:
         if is_under_way():
             return
         self._locked_until = CLOCK[0]() + LOCKED
-        task = main_task(frame)
-        if task is not None:
+        if (task := main_task(frame)) is not None:
             self._wait_for(task, interrupt, is_cancelled=is_closing(frame))
-        elif str(getattr(interrupt, "__module__", "")).startswith("trio."):
-            from signal import SIGINT
-
-            interrupt(SIGINT, frame)
-        else:
-            self._unwind_from(frame)
+            return
+        if str(getattr(interrupt, "__module__", "")).startswith("trio."):
+            self._of_trio = interrupt
+        self._unwind_from(frame)
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt, which has been put off, unless the thread is on its way out."""
@@ -123,7 +125,11 @@ class Unwinding:
         """Unwind, unless *frame* closes a loop, or takes a lock that nobody would give back."""
         if is_closing(frame):
             self._put_off(LOOK_AGAIN)
-        elif not is_locking(frame) or CLOCK[0]() >= self._locked_until or not self._put_off(AGAIN):
+        elif is_locking(frame) and CLOCK[0]() < self._locked_until and self._put_off(AGAIN):
+            pass
+        elif self._of_trio is not None:
+            self._of_trio(SIGINT, frame)
+        else:
             self.unwind()
 
     def _put_off(self, seconds: float) -> bool:

@@ -691,12 +691,28 @@ LOCKED = """
     def item():
         print("free", lock.acquire(timeout=10))
 
+    {runs}
+"""
+RUNS_ON = """
     {uses}
     try:
         while True:
             time.sleep(0.01)
     finally:
         print("unwinds")
+"""
+IN_TRIO = """
+    import trio
+
+    async def main():
+        {uses}
+        try:
+            await trio.sleep(60)
+        finally:
+            print("unwinds")
+
+    sys.excepthook = lambda *_: None
+    trio.run(main)
 """
 USES = {
     "with": ("__enter__", "__exit__", "with Lock(): pass"),
@@ -706,10 +722,15 @@ USES = {
 
 @pytest.mark.parametrize("moment", ["takes", "gives"])
 @pytest.mark.parametrize("use", USES)
-def test_no_lock_is_left_taken_that_the_items_need(script, use, moment):
+@pytest.mark.parametrize(
+    "runs",
+    [pytest.param(RUNS_ON, id="alone"), pytest.param(IN_TRIO, id="trio", marks=needs("trio"))],
+)
+def test_no_lock_is_left_taken_that_the_items_need(script, runs, use, moment):
     """Such as that of a queue, of a log or of an import: it is taken in Python."""
     take, give, uses = USES[use]
-    lines, status = script(LOCKED.format(take=take, give=give, uses=uses), moment).finish()
+    runs = runs.format(uses=uses).strip()
+    lines, status = script(LOCKED.format(take=take, give=give, runs=runs), moment).finish()
     assert (steps(lines), status) == (["unwinds", "free True"], -SIGTERM)
 
 
@@ -1234,15 +1255,23 @@ def test_a_block_on_another_thread_holds_nothing(script):
 
 
 RUN = """
-    import os, sys, time
+    import os, signal, sys, time
     import graceexit
 
     sys.excepthook = lambda kind, *_: print(kind.__name__)
+    noticed = []
+
+    def press(*given):
+        noticed.append(given)
+        signal.default_int_handler(*given)
+
+    signal.signal(signal.SIGINT, press)
 
     def item():
-        for signum in map(int, sys.argv[1:]):
+        for count, signum in enumerate(map(int, sys.argv[1:]), 1):
             os.kill(os.getpid(), signum)
-            time.sleep(2)  # two signals at once may be one
+            while len(noticed) < count and not graceexit.exiting.signum == signal.SIGTERM:
+                time.sleep(0.01)
         print("done")
 
     graceexit.on_exit(lambda: print("closed"))

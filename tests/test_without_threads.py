@@ -97,31 +97,36 @@ def test_a_thread_that_has_no_memory_to_begin_is_not_waited_for(script, ends, st
     assert (lines.count("closed"), ended) == (1, status)
 
 
-def test_a_pool_ends_where_no_thread_has_memory_to_begin(script):
-    """It is closed as Python closes it: its worker would be joined for ever."""
-    lines, status = script("""
-        import resource, sys, threading, time
+ITEMS = {
+    "callback": """
+        graceexit.on_exit(lambda: print("ended"))
+    """,
+    "thread": """
+        flag = threading.Event()
+        thread = threading.Thread(target=lambda: (flag.wait(), print("ended")))
+        thread.start()
+        graceexit.register(thread, stop=flag, timeout=60)
+    """,
+}
+
+
+@needs_threads_at_the_end("the exit knows it there, and holds no pool")
+@pytest.mark.parametrize("kind", ITEMS)
+def test_a_pool_and_a_thread_end_where_no_thread_begins(script, kind):
+    """Python would join the worker of a pool that is held open, and a thread that nobody stops."""
+    lines, status = script(f"""
+        import refusing, threading
         from concurrent.futures import ThreadPoolExecutor
         import graceexit
+        from graceexit import _latch
 
-        graceexit.on_exit(lambda: print("closed"))
-        ThreadPoolExecutor().submit(len, "abc").result()
-        threads = [threading.Thread(target=time.sleep, args=[0.1]) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        with open("/proc/self/statm") as file:
-            size = int(file.read().split()[0]) * resource.getpagesize() + 20_000_000
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
-        leak = []
-        try:
-            while True:
-                leak.append(bytes(2000))
-        except MemoryError:
-            sys.exit(3)
+        pool = ThreadPoolExecutor()
+        pool.submit(len, "abc").result()
+        {ITEMS[kind].strip()}
+        refusing.start_none()
+        _latch.SPARE = 1 << 60  # bytes, which nobody has
     """).finish()
-    assert (lines.count("closed"), status) == (1, 3)
+    assert (lines, status) == (["ended"], 0)
 
 
 def test_a_child_without_threads_runs_its_items_before_the_join(script, start_method):
