@@ -7,12 +7,15 @@ fails here says which mechanism of graceexit to look at.
 
 from __future__ import annotations
 
+import dis
 import signal
 import sys
 from textwrap import dedent
 
 import pytest
 from harness import UNMEASURED
+
+from graceexit._cpython import LOAD_SPECIAL
 
 VERSION = sys.version_info
 # Up to 3.12 `threading._shutdown` joins threads by the locks that it finds in a set of its own.
@@ -869,3 +872,62 @@ def test_getsignal_knows_nothing_of_a_handler_that_c_code_has_set(fact):
         print(signal.getsignal(signal.SIGTERM) is print)
     """)
     assert (lines, status) == (["True"], 0)
+
+
+@pytest.mark.skipif(VERSION[:2] != (3, 14), reason="about the code of Python 3.14")
+def test_the_instruction_that_finds_what_a_with_calls_has_its_number():
+    """It stands before the call of `__enter__`, behind which Python 3.14 looks for signals."""
+    with_lock = compile("with lock: pass", "", "exec")
+    names = [one.opname for one in dis.get_instructions(with_lock)]
+    assert names[names.index("CALL") - 1] == "LOAD_SPECIAL"
+    assert dis.opmap["LOAD_SPECIAL"] == LOAD_SPECIAL
+
+
+def test_wait_for_takes_a_cancellation_for_its_own_up_to_3_11(fact):
+    """Where what it waits for is done by then: so that is cancelled too."""
+    lines, status = fact("""
+        import asyncio
+
+        async def job():
+            return "done"
+
+        async def main():
+            print(await asyncio.wait_for(asyncio.ensure_future(job()), 5))
+
+        async def cancelled():
+            task = asyncio.create_task(main())
+            await asyncio.sleep(0)  # it waits, and the job is the next that runs
+            task.cancel()
+            await asyncio.wait([task])
+            print(task.cancelled())
+
+        asyncio.run(cancelled())
+    """)
+    taken = ["done", "False"] if VERSION < (3, 12) else ["True"]
+    assert (lines, status) == (taken, 0)
+
+
+def test_a_waiter_that_stays_in_a_condition_takes_the_notification_of_the_next(fact):
+    """So `notify` is not cut between the two things that it does."""
+    lines, status = fact("""
+        import threading
+
+        condition = threading.Condition()
+        with condition:
+            stale = threading.Lock()  # of one that was woken
+            stale.acquire()
+            condition._waiters.append(stale)
+        waiting = threading.Thread(target=lambda: print(wait()))
+
+        def wait():
+            with condition:
+                return condition.wait(0.5)
+
+        waiting.start()
+        while len(condition._waiters) < 2:
+            pass
+        with condition:
+            condition.notify()
+        waiting.join()
+    """)
+    assert (lines, status) == (["False"], 0)

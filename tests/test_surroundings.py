@@ -375,7 +375,7 @@ def test_items_of_a_zipapp_run_and_are_named_by_their_place_in_it(program, tmp_p
 
 
 FULL = """
-    import resource, sys, threading, time
+    import builtins, resource, sys, threading, time
     import graceexit
     import graceexit._cpython
 
@@ -388,7 +388,7 @@ FULL = """
             sleep(0.5)
 
     graceexit._cpython.hide = dawdle  # the items have run, and Python goes on to its end
-    lasting = Lasting()  # which takes a while
+    builtins.lasting = Lasting()  # which takes a while, and is deleted in any case
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
     def close():
