@@ -237,8 +237,9 @@ class Registry:
         for the first and finds nothing left; a call from inside an item returns at once. Afterwards
         the registry is empty and can be used again.
 
-        A SystemExit or KeyboardInterrupt of a signal that comes meanwhile is raised when the items
-        have ended. After a second one, or another exception, they go on and nobody waits for them.
+        If a signal raises SystemExit or KeyboardInterrupt meanwhile, you get it when the items have
+        ended. A second one you get at once, like any other exception: then the items go on, and
+        nobody waits for them.
 
         Returns:
             What has been run, and how it went.

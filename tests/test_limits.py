@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 
 import pytest
-from harness import needs_threads_at_the_end, steps
+from harness import cut_off, needs_threads_at_the_end, steps
 from serving import need
 from wording import own
 
@@ -338,3 +339,69 @@ def test_a_callback_that_forks_is_warned_of_threads_from_3_12_on(script):
             print(os.waitstatus_to_exitcode(status), len(caught) == (sys.version_info >= (3, 12)))
     """).finish()
     assert (steps(lines), status) == (["7 True"], 0)
+
+
+def test_a_function_that_sqlite3_calls_is_not_left(script):
+    """What is raised in it comes to nobody; `linger` is what remains."""
+    lines, status = script("""
+        import os, signal, sqlite3, time
+        import graceexit
+
+        graceexit.install(linger=0.2)
+        graceexit.on_exit(lambda: print("closed"))
+        database = sqlite3.connect(":memory:")
+        database.create_function("send", 0, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        try:
+            database.execute("select send()")
+        except sqlite3.OperationalError:
+            print("an error of sqlite3")
+        while True:
+            time.sleep(0.01)
+    """).finish()
+    lines, cut = cut_off(lines)
+    assert (steps(lines), cut) == (["an error of sqlite3", "closed"], ["MainThread"])
+    assert status == -TERM
+
+
+@pytest.mark.parametrize("opens", ["shelve.open('shelf')", "shelve.Shelf(dbm.dumb.open('shelf'))"])
+def test_a_shelf_is_closed_by_its_own_thread_from_3_13_on(script, opens):
+    """That of sqlite3 is the default there; the one of plain files belongs to no thread."""
+    lines, status = script(f"""
+        import dbm.dumb, shelve
+        import graceexit
+
+        shelf = {opens}
+        shelf["row"] = 1
+        graceexit.on_exit(shelf.close)
+    """).finish()
+    refused = [
+        line for line in lines if "created in a thread can only be used in that same" in line
+    ]
+    assert bool(refused) == (sys.version_info >= (3, 13) and "dumb" not in opens)
+    assert status == 0
+
+
+def test_a_manager_may_be_gone_before_the_items_run(script):
+    """A signal to the group is for its process too."""
+    running = script("""
+        import multiprocessing, time
+        import graceexit
+
+        if __name__ == "__main__":
+            manager = multiprocessing.Manager()
+            rows = manager.list()
+
+            @graceexit.on_exit
+            def read():
+                manager._process.join()
+                print("rows", len(rows))
+
+            print("ready")
+            while True:
+                time.sleep(0.01)
+    """)
+    running.wait_for("ready")
+    running.send_group(TERM)
+    lines, status = running.finish()
+    assert any("callback 'read'" in line and " failed: " in line for line in lines)
+    assert status == -TERM
