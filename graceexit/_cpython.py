@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
+# multiprocessing, and the copy of it that comes with dill.
+MULTIPROCESSING = ("multiprocessing", "multiprocess")
 LOOKS = 0.05  # seconds between two looks at a thread that cannot be joined
 
 # Frames, by module and name, that have asyncio's main task, and what it is called there.
@@ -39,9 +41,15 @@ LOCKING = {
     *("__enter__", "__exit__", "acquire", "release", "notify"),
     *("_acquire_restore", "_release_save", "_acquireLock", "_releaseLock"),
 }
+# Functions that start what somebody is to end, and is told of when they have returned.
+STARTING = {
+    ("threading", "start"),
+    ("concurrent.futures.thread", "submit"),
+    ("concurrent.futures.process", "submit"),
+    *((f"{name}.process", "start") for name in MULTIPROCESSING),
+}
+BOOTSTRAPS = {(f"{name}.process", "_bootstrap") for name in MULTIPROCESSING}
 LOAD_SPECIAL = 95  # of Python 3.14: finds the `__enter__` of a `with`, which is called next
-# multiprocessing, and the copy of it that comes with dill.
-MULTIPROCESSING = ("multiprocessing", "multiprocess")
 
 
 # The main thread: where it is, and whether it unwinds.
@@ -59,10 +67,23 @@ def stack(frame: "FrameType | None") -> "list[FrameType]":
 def whole_stack(frame: "FrameType | None") -> "list[FrameType]":
     """Return *frame*, its callers, and those of the greenlets that have switched to this one."""
     frames = stack(frame)
-    greenlet = getattr(sys.modules.get("greenlet"), "getcurrent", lambda: None)()
-    while (greenlet := getattr(greenlet, "parent", None)) is not None:
+    for greenlet in above():
         frames += stack(greenlet.gr_frame)
     return frames
+
+
+def above() -> "list[Any]":
+    """Return the greenlets that go on when the one that calls this has ended."""
+    found = []
+    greenlet = getattr(sys.modules.get("greenlet"), "getcurrent", lambda: None)()
+    while (greenlet := getattr(greenlet, "parent", None)) is not None:
+        found.append(greenlet)
+    return found
+
+
+def hub_of_gevent() -> "Any":
+    """Return the hub that has switched to the greenlet that calls this, None without one."""
+    return next((one for one in above() if hasattr(one, "handle_system_error")), None)
 
 
 def name_of(frame: "FrameType") -> tuple[str, str]:
@@ -89,8 +110,7 @@ def is_shutting_down(frame: "FrameType | None") -> bool:
 
 def is_called_by_multiprocessing(frame: "FrameType") -> bool:
     """Return whether a child of multiprocessing goes on after this call, to which *frame* leads."""
-    bootstraps = {(f"{name}.process", "_bootstrap") for name in MULTIPROCESSING}
-    return any(name_of(one) in bootstraps for one in stack(frame))
+    return any(name_of(one) in BOOTSTRAPS for one in stack(frame))
 
 
 def is_under_way() -> bool:
@@ -149,6 +169,11 @@ def is_closing(frame: "FrameType | None") -> bool:
     return any(name_of(one) in CLOSING for one in whole_stack(frame))
 
 
+def is_momentary(frame: "FrameType | None") -> bool:
+    """Return whether *frame* does what takes an instant, and leaves a mess where it is cut."""
+    return is_locking(frame) or is_starting(frame)
+
+
 def is_locking(frame: "FrameType | None") -> bool:
     """Return whether *frame* may have taken a lock that nobody gives back if it is left now."""
     if frame is None or frame.f_code.co_name in LOCKING:
@@ -156,6 +181,13 @@ def is_locking(frame: "FrameType | None") -> bool:
     # Python 3.14 looks for signals between the call of `__enter__` and the block.
     before = frame.f_code.co_code[max(frame.f_lasti - 2, 0)]
     return sys.version_info[:2] == (3, 14) and before == LOAD_SPECIAL
+
+
+def is_starting(frame: "FrameType | None") -> bool:
+    """Return whether *frame* belongs to the start of a thread, a process or a job."""
+    # A forked child has the frames of its parent, which began it.
+    first = (name for name in map(name_of, stack(frame)) if name in STARTING | BOOTSTRAPS)
+    return next(first, None) in STARTING
 
 
 # The other threads, and Python's join.

@@ -7,12 +7,14 @@ SystemExit is raised in it, in the handler. It is done otherwise where that woul
   leaves the loop when that task has ended. Till then the other tasks live, which it may need. It is
   found by its frame, for the handler of SIGINT knows it only where SIGINT was Python's own.
 * trio has a handler of its own for Ctrl-C, which is called.
+* In a greenlet of gevent it is raised in the main one: what a pool runs there would keep it.
 * The worker loop of an executor would hand SystemExit to its parent as the result of a job: the
   main thread stays where it begins to do so, and uses nothing that the items close. (Not done: to
   stay in the handler. The job may hold a lock that the items need, as those of h5py and lmdb do.)
 * Whoever takes a lock, gives it back or wakes who waits for it does so first: nobody would give it
-  back. It is a matter of an instant, and put off by a millisecond; a lock that does not come within
-  a second is not waited for.
+  back. Whoever starts a thread, a process or a job does that first: nobody would end a worker of
+  which its pool has not been told. It is a matter of an instant, and put off by a millisecond; what
+  takes more than a second is not waited for.
 * Whoever is unwinding already (KeyboardInterrupt, SystemExit) is not cut.
 * In `hold` all this is done when the block has ended.
 
@@ -26,8 +28,9 @@ from signal import SIGINT
 from time import sleep
 
 from graceexit._cpython import (
+    hub_of_gevent,
     is_closing,
-    is_locking,
+    is_momentary,
     is_under_way,
     main_task,
     waited_for,
@@ -46,8 +49,10 @@ if TYPE_CHECKING:
 TURN = 1.0  # seconds for a loop to turn
 LOOK_AGAIN = 0.01  # seconds between two looks whether a loop has closed
 FOR_EVER = 1e6  # seconds, of which the process has a few
-AGAIN = 0.001  # seconds after which what was ignored, or was put off for a lock, is raised again
-LOCKED = 1.0  # seconds after which a frame that takes a lock does not get it
+AGAIN = (
+    0.001  # seconds after which what was ignored, or was put off for an instant, is raised again
+)
+INSTANT = 1.0  # seconds at most for what takes an instant, such as to take a lock
 
 # The worker loops of executors and pools, and what they call first with the exception of a job.
 WORKERS = {"_process_worker": "_ExceptionWithTraceback", "worker": "ExceptionWithTraceback"}
@@ -73,7 +78,7 @@ class Unwinding:
         self._say = say  # tells of an error of the main task
         self._error: BaseException = SystemExit()  # what is raised
         self._at = NEVER  # when it is to be raised again
-        self._locked_until = 0.0  # a frame that takes a lock is left then all the same
+        self._instant_until = 0.0  # what is put off for an instant is left then all the same
         self._of_trio: Any = None  # its handler of SIGINT, where that is what unwinds
         self._ignoring = StandIn(sys, "unraisablehook", self._unraisable)
 
@@ -86,7 +91,7 @@ class Unwinding:
                 one.f_globals[sends] = self.park  # this process is about to be gone
         if is_under_way():
             return
-        self._locked_until = CLOCK[0]() + LOCKED
+        self._instant_until = CLOCK[0]() + INSTANT
         if (task := main_task(frame)) is not None:
             self._wait_for(task, interrupt, is_cancelled=is_closing(frame))
             return
@@ -122,10 +127,12 @@ class Unwinding:
             self._unwind_from(frame)
 
     def _unwind_from(self, frame: "FrameType | None") -> None:
-        """Unwind, unless *frame* closes a loop, or takes a lock that nobody would give back."""
+        """Unwind, unless *frame* closes a loop, or is about to do what must not be cut."""
         if is_closing(frame):
             self._put_off(LOOK_AGAIN)
-        elif is_locking(frame) and CLOCK[0]() < self._locked_until and self._put_off(AGAIN):
+        elif (hub := hub_of_gevent()) is not None:
+            hub.handle_system_error(type(self._error), self._error)
+        elif is_momentary(frame) and CLOCK[0]() < self._instant_until and self._put_off(AGAIN):
             pass
         elif self._of_trio is not None:
             self._of_trio(SIGINT, frame)

@@ -444,6 +444,36 @@ def test_pools_of_a_patched_process_end(script, signum):
     assert (steps(lines), status) == (["closed"], -(signum or 0))
 
 
+@pytest.mark.field(kind="a pool of greenlets")
+@pytest.mark.skipif(not importlib.util.find_spec("gevent"), reason="gevent is not installed")
+def test_a_signal_that_comes_in_a_job_of_a_patched_process_ends_it(script):
+    """The job is a greenlet of the main thread, and its pool would keep SystemExit as a result."""
+    lines, status = script("""
+        from gevent import monkey
+        monkey.patch_all()
+        import os, signal, time
+        from concurrent.futures import ThreadPoolExecutor
+        import graceexit
+
+        def job():
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+            print("done")
+
+        graceexit.install(linger=60)
+        graceexit.on_exit(lambda: print("closed"))
+        pool = ThreadPoolExecutor(1)
+        pool.submit(len, "").result()
+        pool.submit(job)
+        try:
+            time.sleep(60)
+        finally:
+            print("unwinds")
+    """).finish()
+    assert (steps(lines), status) == (["unwinds", "done", "closed"], -SIGTERM)
+
+
 # The hooks of others
 
 

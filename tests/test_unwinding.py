@@ -734,6 +734,109 @@ def test_no_lock_is_left_taken_that_the_items_need(script, runs, use, moment):
     assert (steps(lines), status) == (["unwinds", "free True"], -SIGTERM)
 
 
+# The signal comes in these as the main thread waits for a thread that it has started.
+STARTS = {
+    "thread": """
+        def stays():
+            stop.wait()
+            print("stopped")
+
+        stop = threading.Event()
+        threading.Event = Sending
+        thread = threading.Thread(target=stays)
+        thread.start()
+        graceexit.register(thread, stop=stop)
+    """,
+    "pool": """
+        from concurrent.futures import ThreadPoolExecutor
+
+        pool = ThreadPoolExecutor()
+        threading.Event = Sending
+        pool.submit(print, "stopped")
+    """,
+    "pool of processes": """
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        pool = ProcessPoolExecutor(1, multiprocessing.get_context("fork"))
+        threading.Event = Sending
+        pool.submit(print, "stopped")
+    """,
+}
+
+
+@pytest.mark.field(kind="a pool that the main thread fills")
+@pytest.mark.parametrize("what", STARTS)
+def test_whoever_is_being_started_has_an_owner(script, what):
+    """A pool ends the workers that it knows, and is told of one when its thread has started."""
+    lines, status = script(f"""
+        import os, signal, threading, time
+        import graceexit
+
+        class Sending(threading.Event):
+            def wait(self, timeout=None):
+                threading.Event = Event
+                os.kill(os.getpid(), signal.SIGTERM)
+                super().wait(timeout)
+
+        Event = threading.Event
+        graceexit.install(linger=60)
+        graceexit.on_exit(lambda: print("closed"))
+        {at_depth(2, STARTS[what])}
+        time.sleep(60)
+    """).finish()
+    assert (steps(lines), status) == (["stopped", "closed"], -SIGTERM)
+
+
+@pytest.mark.field(kind="a process that the main thread starts")
+def test_a_process_that_is_being_started_is_waited_for(script):
+    """What multiprocessing joins at the end are those of which it has been told."""
+    lines, status = script("""
+        import atexit
+        atexit.register(lambda: print("left"))
+        import multiprocessing, multiprocessing.process, os, signal, time
+        import graceexit
+
+        class Sending(set):
+            def add(self, child):
+                os.kill(os.getpid(), signal.SIGTERM)
+                super().add(child)
+
+        def work():
+            graceexit.uninstall()
+            time.sleep(0.3)
+            print("worked", flush=True)
+
+        multiprocessing.process._children = Sending()
+        graceexit.on_exit(lambda: print("closed", flush=True))
+        multiprocessing.get_context("fork").Process(target=work).start()
+        time.sleep(60)
+    """).finish()
+    assert (steps(lines), status) == (["closed", "worked", "left"], -SIGTERM)
+
+
+def test_a_forked_child_is_not_being_started_as_long_as_it_lives(script):
+    """It has the frames of its parent's `start`."""
+    lines, status = script("""
+        import multiprocessing, os, signal, time
+        import graceexit
+
+        def work():
+            graceexit.on_exit(lambda: print("closed"))
+            begun = time.monotonic()
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(60)
+            finally:
+                print("at once", time.monotonic() < begun + 0.5)
+
+        child = multiprocessing.get_context("fork").Process(target=work)
+        child.start()
+        child.join()
+    """).finish()
+    assert (steps(lines), status) == (["at once True", "closed"], 0)
+
+
 @pytest.mark.field(kind="a queue that the main thread fills")
 @pytest.mark.parametrize("run", range(3))
 @pytest.mark.parametrize("what", ["queue.Queue", "multiprocessing.Queue"])
