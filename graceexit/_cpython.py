@@ -46,7 +46,7 @@ STARTING = {
     ("threading", "start"),
     ("concurrent.futures.thread", "submit"),
     ("concurrent.futures.process", "submit"),
-    *((f"{name}.process", "start") for name in MULTIPROCESSING),
+    *((f"{name}.{of}", "start") for name in MULTIPROCESSING for of in ("process", "managers")),
 }
 BOOTSTRAPS = {(f"{name}.process", "_bootstrap") for name in MULTIPROCESSING}
 LOAD_SPECIAL = 95  # of Python 3.14: finds the `__enter__` of a `with`, which is called next

@@ -49,6 +49,8 @@ LOST_SOMETHING = """
     a message in hand
     an exception that is lost in __del__
 a queue that the main thread fills
+a pool that the main thread fills
+a process that the main thread starts
 a wait_for that is always served
 a service at its memory limit
     a child that writes

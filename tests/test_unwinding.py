@@ -788,13 +788,34 @@ def test_whoever_is_being_started_has_an_owner(script, what):
     assert (steps(lines), status) == (["stopped", "closed"], -SIGTERM)
 
 
+# The signal comes in these before multiprocessing has been told what it has to end.
+OF_MULTIPROCESSING = {
+    "process": """
+        multiprocessing.process._children = Sending()
+        multiprocessing.get_context("fork").Process(target=work).start()
+    """,
+    "manager": """
+        from multiprocessing import util
+
+        def sending(obj, callback, *args, **kwargs):
+            if callback.__name__ == "_finalize_manager":
+                os.kill(os.getpid(), signal.SIGTERM)
+            return finalize(obj, callback, *args, **kwargs)
+
+        finalize, util.Finalize = util.Finalize, sending
+        manager = multiprocessing.get_context("fork").Manager()
+    """,
+}
+
+
 @pytest.mark.field(kind="a process that the main thread starts")
-def test_a_process_that_is_being_started_is_waited_for(script):
-    """What multiprocessing joins at the end are those of which it has been told."""
-    lines, status = script("""
+@pytest.mark.parametrize("what", OF_MULTIPROCESSING)
+def test_a_process_that_is_being_started_is_waited_for(script, what):
+    """Else it outlives the program, and the exit function that ends a manager waits for it."""
+    lines, status = script(f"""
         import atexit
         atexit.register(lambda: print("left"))
-        import multiprocessing, multiprocessing.process, os, signal, time
+        import multiprocessing, multiprocessing.managers, os, signal, time
         import graceexit
 
         class Sending(set):
@@ -807,12 +828,12 @@ def test_a_process_that_is_being_started_is_waited_for(script):
             time.sleep(0.3)
             print("worked", flush=True)
 
-        multiprocessing.process._children = Sending()
         graceexit.on_exit(lambda: print("closed", flush=True))
-        multiprocessing.get_context("fork").Process(target=work).start()
+        {at_depth(2, OF_MULTIPROCESSING[what])}
         time.sleep(60)
     """).finish()
-    assert (steps(lines), status) == (["closed", "worked", "left"], -SIGTERM)
+    worked = ["worked"] * (what == "process")
+    assert (steps(lines), status) == (["closed", *worked, "left"], -SIGTERM)
 
 
 def test_a_forked_child_is_not_being_started_as_long_as_it_lives(script):
