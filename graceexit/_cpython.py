@@ -40,12 +40,14 @@ CLOSING = {
 LOCKING = {
     *("__enter__", "__exit__", "acquire", "release", "notify"),
     *("_acquire_restore", "_release_save", "_acquireLock", "_releaseLock"),
+    *("getvalue", "setvalue"),  # of a Value of multiprocessing
 }
 # Functions that start what somebody is to end, and is told of when they have returned.
 STARTING = {
     ("threading", "start"),
     ("concurrent.futures.thread", "submit"),
     ("concurrent.futures.process", "submit"),
+    ("subprocess", "__init__"),
     *((f"{name}.{of}", "start") for name in MULTIPROCESSING for of in ("process", "managers")),
 }
 BOOTSTRAPS = {(f"{name}.process", "_bootstrap") for name in MULTIPROCESSING}

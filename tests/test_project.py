@@ -51,6 +51,8 @@ LOST_SOMETHING = """
 a queue that the main thread fills
 a pool that the main thread fills
 a process that the main thread starts
+a program that the main thread starts
+a counter of multiprocessing
 a wait_for that is always served
 a service at its memory limit
     a child that writes

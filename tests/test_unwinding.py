@@ -836,6 +836,48 @@ def test_a_process_that_is_being_started_is_waited_for(script, what):
     assert (steps(lines), status) == (["closed", *worked, "left"], -SIGTERM)
 
 
+@pytest.mark.field(kind="a program that the main thread starts")
+def test_a_program_that_is_being_started_is_known_to_whoever_ends_it(script):
+    """Python closes the pipes of one whose start is cut, and leaves it running."""
+    lines, status = script("""
+        import os, signal, subprocess, sys, time
+        import graceexit
+
+        class Program(subprocess.Popen):
+            def _execute_child(self, *args):
+                super()._execute_child(*args)
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        @graceexit.on_exit
+        def close():
+            for program in programs:
+                program.kill()
+                print("ended", program.wait())
+
+        programs = []
+        programs.append(Program([sys.executable, "-c", "import time; time.sleep(60)"]))
+        time.sleep(60)
+    """).finish()
+    assert (steps(lines), status) == ([f"ended {-signal.SIGKILL}"], -SIGTERM)
+
+
+@pytest.mark.field(kind="a counter of multiprocessing")
+def test_the_lock_of_a_value_is_not_left_taken(script):
+    """It is taken in C, and given back in the `finally` of a `try` that comes after that."""
+    lines, status = script("""
+        import functools, multiprocessing, os, signal, time
+        import graceexit
+
+        graceexit.on_exit(lambda: print("closed"))
+        value = multiprocessing.Value("i")
+        value.acquire = functools.partial(os.kill, os.getpid(), signal.SIGTERM)
+        value.release = lambda: print("given back")
+        value.value
+        time.sleep(60)
+    """).finish()
+    assert (steps(lines), status) == (["given back", "closed"], -SIGTERM)
+
+
 def test_a_forked_child_is_not_being_started_as_long_as_it_lives(script):
     """It has the frames of its parent's `start`."""
     lines, status = script("""
