@@ -405,3 +405,93 @@ def test_a_manager_may_be_gone_before_the_items_run(script):
     lines, status = running.finish()
     assert any("callback 'read'" in line and " failed: " in line for line in lines)
     assert status == -TERM
+
+
+# What an item finds that the signal has cut.
+HALF_DONE = {
+    "a lock": (
+        """
+        graceexit.on_exit(lambda: print(lock.acquire(timeout=0.2)))
+        lock.acquire()
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            time.sleep(60)
+        finally:
+            lock.release()
+        """,
+        "False",
+    ),
+    "a lock, and Ctrl-C": (
+        """
+        class Taking:
+            def __enter__(self):
+                lock.acquire()
+                os.kill(os.getpid(), signal.SIGINT)
+
+            def __exit__(self, *_):
+                lock.release()
+
+        graceexit.on_exit(lambda: print(lock.acquire(timeout=0.2)))
+        with Taking():
+            time.sleep(60)
+        """,
+        "False",
+    ),
+    "a message": (
+        """
+        @graceexit.on_exit
+        def reads():
+            os.write(writer.fileno(), struct.pack("!i", 2) + b"is")
+            print(reader.recv_bytes().decode())
+
+        reader, writer = multiprocessing.Pipe(duplex=False)
+        os.write(writer.fileno(), struct.pack("!i", 10) + b"this")
+        threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGTERM]).start()
+        reader.recv_bytes()
+        """,
+        "is",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", HALF_DONE)
+def test_what_the_main_thread_has_half_done_stays_so(script, what):
+    """`hold` is for that."""
+    program, finds = HALF_DONE[what]
+    lines, status = script(f"""
+        import multiprocessing, os, signal, struct, sys, threading, time
+        import graceexit
+
+        sys.excepthook = lambda *_: None
+        lock = threading.Lock()
+        {program.strip()}
+    """).finish()
+    assert (steps(lines), -status) == ([finds], signal.SIGINT if "Ctrl-C" in what else TERM)
+
+
+def test_a_file_that_is_closed_by_its_last_reference_may_lose_the_signal(script):
+    """Up to Python 3.12 the error of such a close is cleared, and nobody is told of it."""
+    lines, status = script("""
+        import fcntl, os, select, signal, struct, termios, threading, time
+        import graceexit
+
+        def sends():
+            while struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))[0] < 65536:
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGTERM)  # the main thread is in the write
+            graceexit.exiting.wait()
+            while select.select([reader], [], [], 0.1)[0]:
+                os.read(reader, 1 << 20)
+
+        graceexit.install(linger=1)
+        graceexit.on_exit(lambda: print("closed"))
+        reader, writer = os.pipe()
+        threading.Thread(target=sends, daemon=True).start()
+        os.write(writer, bytes(65536 - 4096))
+        open(writer, "w").write("text" * 2000)  # which is written as it is closed
+        while True:
+            time.sleep(0.01)
+    """).finish()
+    lines, cut = cut_off(lines)
+    assert (steps(lines), status) == (["closed"], -TERM)
+    assert cut == ["MainThread"] * (sys.version_info < (3, 13))
