@@ -42,7 +42,7 @@ LOCKING = {
     *("_acquire_restore", "_release_save", "_acquireLock", "_releaseLock"),
     *("getvalue", "setvalue"),  # of a Value of multiprocessing
 }
-# Functions that start what somebody is to end, and is told of when they have returned.
+# Functions that start a thread or a process. Whoever is to end it knows it when they have returned.
 STARTING = {
     ("threading", "start"),
     ("concurrent.futures.thread", "submit"),
