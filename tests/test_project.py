@@ -48,13 +48,13 @@ LOST_SOMETHING = """
     Ctrl-C under grace
     a message in hand
     an exception that is lost in __del__
-a queue that the main thread fills
-a pool that the main thread fills
-a process that the main thread starts
-a program that the main thread starts
-a counter of multiprocessing
-a wait_for that is always served
-a service at its memory limit
+    a queue that the main thread fills
+    a pool that the main thread fills
+    a process that the main thread starts
+    a program that the main thread starts
+    a counter of multiprocessing
+    a wait_for that is always served
+    a service at its memory limit
     a child that writes
     a handler that calls ours
 """
