@@ -245,6 +245,17 @@ def test_a_server_that_answers_by_an_error_is_not_ready(rehearse):
     assert f"graceexit: it does not answer at {url} (status 502) within 2 s" in run.lines
 
 
+def test_a_server_that_takes_its_time_for_an_answer_is_ready(rehearse):
+    """A second is not enough for the answer of a service that waits for a database or a model."""
+    port = free_port()
+    slow = SERVER.replace("import http", "import time, http")
+    slow = slow.replace("next(numbers)", "time.sleep(2.5)")
+    url = f"http://127.0.0.1:{port}/"
+    run = rehearse(slow, "--url", url, "--ready-within", 20, words=[port, 200])
+    assert run.finish() == 0
+    assert run.seen["requests"]["in_flight"] == 4
+
+
 def test_without_a_sign_it_is_ready_when_it_is_quiet(rehearse):
     """Where neither a URL nor a text is given, a second without output has to do."""
     run = rehearse(OBEDIENT, sign=())

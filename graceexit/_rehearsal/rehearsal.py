@@ -22,7 +22,7 @@ TICK = 0.02  # seconds between two looks at who has come; an end is seen at once
 QUIET = 1.0  # seconds without output: it is ready, where nothing else says so
 SETTLED = 0.5  # seconds without a new process
 SETTLING = 5.0  # seconds that this may take
-ASKING = 1.0  # seconds for an answer of the URL, while it is waited for
+ASKING = 1.0  # seconds for the first answer of the URL, while it is waited for
 FRAMES = 6  # of a main thread, where the service is not ready
 REST = 1.0  # seconds for the last lines and answers, when all processes are gone
 
@@ -123,7 +123,7 @@ class Rehearsal:
         options, screen = self.options, self._screen
         until = time.monotonic() + options.ready_within
         lines, since = 0, time.monotonic()
-        why = "was never quiet"
+        asking, why = ASKING, "was never quiet"
         while True:
             self._look(f"waiting until {options.command[0]} is ready")
             if screen.lines != lines:
@@ -131,9 +131,11 @@ class Rehearsal:
             if options.until and not screen.seen_until.is_set():
                 why = f"has not printed {options.until!r}"
             elif options.url:
-                answer = clients.ask(options.url, ASKING)
+                answer = clients.ask(options.url, min(asking, max(until - time.monotonic(), TICK)))
                 if 0 < answer.status < 500:  # noqa: PLR2004 - statuses of HTTP
                     return
+                if not answer.status and not answer.refused:
+                    asking *= 2  # it may need so long
                 how = f"status {answer.status}" if answer.status else answer.error
                 why = f"does not answer at {options.url} ({how})"
             elif options.until or time.monotonic() > since + QUIET:
