@@ -63,8 +63,9 @@ def test_the_test_of_the_page_is_one(program, tmp_path):
     test = test.replace("8000", str(free_port())).replace('"gunicorn"', gunicorn)
     (tmp_path / "test_shutdown.py").write_text(test.replace('"25"', '"4"'), encoding="utf-8")
     for service, status in ((mended, 0), (forgetful, 1)):
-        # Of a client that is just connecting as the worker ends gunicorn drops the request.
-        longer = service.replace("time.sleep(0.2)", "time.sleep(1)")
+        # Of a client that is just connecting as the worker ends gunicorn drops the request. So
+        # that all are waiting when the signal comes, a second after they have begun:
+        longer = service.replace("time.sleep(0.2)", "time.sleep(0.7)")
         (tmp_path / "web.py").write_text(longer, encoding="utf-8")
         words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shutdown.py")
         run = program(sys.executable, *words, cwd=tmp_path)
