@@ -9,16 +9,18 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import shlex
 import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from graceexit._rehearsal import svg, text
 from graceexit._rehearsal.rehearsal import CannotBeginError, Options, Rehearsal
 from graceexit._rehearsal.screen import Screen, style_of
-from graceexit._rehearsal.timeline import as_json, timeline
+from graceexit._rehearsal.timeline import Timeline, as_json, timeline
 
 NOTHING_LOST, LOST, NOT_BEGUN = 0, 1, 2
 INTERRUPTED = 130  # as of a program that Ctrl-C has ended
@@ -30,7 +32,7 @@ service that uses graceexit has its items drawn; of any Python process that does
 end in time you see where its threads hang, and the line to write.
 
     python -m graceexit rehearse --url http://127.0.0.1:8000/ -- gunicorn app:app
-    python -m graceexit rehearse --until 'ready' -- celery -A tasks worker
+    python -m graceexit rehearse --until 'ready.' -- celery -A tasks worker -l info
     python -m graceexit rehearse --signal INT --to group -- python service.py
 """
 AFTERWARDS = """\
@@ -126,8 +128,8 @@ def main(argv: list[str]) -> int:
     if not command:
         rehearse.error("write -- and then the command, as in: rehearse -- python service.py")
     for file in filter(None, (args.json, args.svg)):
-        if not file.parent.is_dir():  # said now, not when all is over
-            rehearse.error(f"{file} cannot be written: there is no such folder")
+        if why := why_unwritable(file):  # said now, not when all is over
+            rehearse.error(f"{file} cannot be written: {why}")
     options = Options(
         command=command,
         url=_url(rehearse, args.url),
@@ -159,6 +161,9 @@ def rehearsed(options: Options, json_file: Path | None, svg_file: Path | None) -
         if screen.tail:
             screen.say("graceexit: its last output stands above")
         return NOT_BEGUN
+    except OSError as error:  # such as that no more files can be opened
+        screen.say(f"graceexit: the rehearsal could not go on: {error}")
+        return NOT_BEGUN
     except KeyboardInterrupt:
         for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(signum, signal.SIG_IGN)
@@ -168,15 +173,37 @@ def rehearsed(options: Options, json_file: Path | None, svg_file: Path | None) -
     finally:
         rehearsal.close()
     drawn = timeline(facts)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    sys.stdout.write(text.draw(drawn, style_of(sys.stdout)) + "\n")
-    sys.stdout.flush()
     if json_file is not None:
         json_file.write_text(json.dumps(as_json(facts), indent=2) + "\n", encoding="utf-8")
     if svg_file is not None:
         svg_file.write_text(svg.draw(drawn, shlex.join(options.command)), encoding="utf-8")
+    show(drawn)
     return LOST if drawn.losses else NOTHING_LOST
+
+
+def show(drawn: Timeline) -> None:
+    """Print the drawing; that nobody reads it changes nothing."""
+    out = sys.stdout
+    if out is None:  # closed from the beginning
+        return
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(errors="backslashreplace")
+    try:
+        out.write(text.draw(drawn, style_of(out)) + "\n")
+        out.flush()
+    except OSError:
+        # As the documentation of `signal` has it: Python would flush it once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def why_unwritable(file: Path) -> str:
+    """Say why a file cannot be written, nothing if it can."""
+    if not file.parent.is_dir():
+        return "there is no such folder"
+    if file.is_dir():
+        return "it is a folder"
+    may = os.access(file if file.exists() else file.parent, os.W_OK)
+    return "" if may else "you may not"
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -212,8 +239,16 @@ def _signal(word: str) -> int:
 
 def _url(rehearse: argparse.ArgumentParser, word: str | None) -> str | None:
     """Return the URL if it is one that can be asked."""
-    if word is not None and not word.startswith(("http://", "https://")):
+    if word is None:
+        return None
+    if not word.startswith(("http://", "https://")):
         rehearse.error(f"argument --url: {word} does not begin with http:// or https://")
+    try:
+        named = urlsplit(word).hostname and urlsplit(word).port != 0
+    except ValueError:
+        named = False
+    if not named:
+        rehearse.error(f"argument --url: {word} has no host or no port that can be asked")
     return word
 
 

@@ -19,7 +19,7 @@ import pytest
 from graceexit._rehearsal import processes, reports, stacks, svg, text
 from graceexit._rehearsal.clients import Request, ask, count
 from graceexit._rehearsal.facts import Facts, Strike, seconds, signal_name
-from graceexit._rehearsal.losses import remedy
+from graceexit._rehearsal.losses import of_requests, remedy
 from graceexit._rehearsal.processes import Process, name_of
 from graceexit._rehearsal.reports import CutOff, Report, Reports, Result
 from graceexit._rehearsal.screen import Screen, style_of
@@ -302,6 +302,23 @@ def test_requests_are_counted_by_when_they_were_sent():
     assert (counts.dropped_after, counts.refused_after, counts.refused_since) == (1, 2, 2.0)
 
 
+def test_requests_that_a_dying_worker_takes_from_the_others_are_lost():
+    """Where one worker alone is ended, a load balancer goes on to send requests."""
+    requests = [
+        Request(ZERO + 1, ZERO + 2, 200),
+        Request(ZERO + 1, ZERO + 2, error="reset"),
+        Request(ZERO + 1, ZERO + 2, refused=True),
+        Request(ZERO + 3, ZERO + 4, error="reset"),
+    ]
+    counts = count(requests, ZERO, ZERO + 3)
+    assert (counts.lost, counts.lost_between, counts.dropped_after) == (0, 2, 1)
+    (loss,) = of_requests(counts)
+    assert loss.what == (
+        "2 requests that were sent after one worker was told to end had no answer, though the"
+        " service goes on"
+    )
+
+
 def test_a_server_that_always_answers_500_has_lost_nothing_by_that():
     """Its errors are not those of the shutdown."""
     errors = [Request(ZERO - 2, ZERO - 1, 500), Request(ZERO - 1, ZERO + 1, 500)]
@@ -506,8 +523,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_is_shown_on_a_terminal_and_gives_way_to_lines():
+def test_progress_is_shown_on_a_terminal_and_gives_way_to_lines(monkeypatch):
     """A line of the command never runs into it, and it is gone at the end."""
+    monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
     screen = Screen(stream)
     screen.progress("1 process left")
@@ -519,9 +537,10 @@ def test_progress_is_shown_on_a_terminal_and_gives_way_to_lines():
     assert stream.getvalue() == f"1 process left{clear}  | ready\n0 processes left{clear}"
 
 
-def test_without_a_terminal_there_is_no_progress():
-    """A log of CI has the lines alone."""
-    stream = io.StringIO()
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["a log", "dumb"])
+def test_without_a_terminal_there_is_no_progress(monkeypatch, stream):
+    """A log of CI has the lines alone, and one that cannot clear a line too."""
+    monkeypatch.setenv("TERM", "dumb")
     Screen(stream).progress("1 process left")
     assert not stream.getvalue()
 
@@ -530,8 +549,12 @@ def test_the_rest_of_a_line_is_shown_at_the_end():
     """Output that does not end in a newline is output, and what is not UTF-8 is escaped."""
     stream = io.StringIO()
     screen = Screen(stream)
-    screen.drain(io.BytesIO(b"first\r\n\xff ready now"), "ready")
-    screen.finish(10)
+    read, write = os.pipe()
+    with open(read, "rb") as pipe, open(write, "wb") as printed:  # noqa: PTH123
+        screen.drain(pipe, "ready")
+        printed.write(b"first\r\n\xff ready now")
+        printed.close()
+        screen.finish(10)
     assert stream.getvalue() == "  | first\n  | \\xff ready now\n"
     assert screen.seen_until.is_set()
 

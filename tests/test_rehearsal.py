@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import uuid
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -149,7 +150,8 @@ def test_a_program_that_ends_loses_nothing(rehearse):
     assert run.lines[0] == "  | ready"
     assert re.fullmatch(r"SIGTERM to the main process +0 s.*", run.lines[1])
     assert re.fullmatch(r"\d+ service.py +=+ +gone after [\d.]+ s, SIGTERM", run.lines[2])
-    assert run.lines[3:] == ["", "exit status  143: died of SIGTERM", "Nothing was lost."]
+    assert run.lines[3:5] == ["", "exit status  143: died of SIGTERM"]
+    assert run.lines[-1] == "Nothing was lost."
 
 
 def test_a_forgotten_thread_is_named_with_its_line_and_what_to_write(rehearse):
@@ -256,6 +258,41 @@ def test_a_server_that_takes_its_time_for_an_answer_is_ready(rehearse):
     assert run.seen["requests"]["in_flight"] == 4
 
 
+def test_a_server_whose_answer_never_ends_is_ready(rehearse):
+    """An endless stream has a status as well, and is a request in flight."""
+    port = free_port()
+    endless = SERVER.replace("import http", "import time, http").replace(
+        "if next(numbers):",
+        "self.send_response(200), self.end_headers()\n            while not stopping.wait(0.1):",
+    )
+    endless = endless.replace("stopping.wait()\n", 'self.wfile.write(b".")\n', 1)
+    endless = endless.replace("status = int(sys.argv[2])", "continue")
+    url = f"http://127.0.0.1:{port}/"
+    run = rehearse(endless, "--url", url, "--ready-within", 5, words=[port, 200])
+    assert run.finish() == 0
+    assert [run.seen["requests"][one] for one in ("in_flight", "lost")] == [4, 0]
+
+
+def test_the_reason_is_the_last_answer_that_had_its_time(rehearse):
+    """That the time is over is no reason."""
+    port = free_port()
+    failing = SERVER.replace("import http", "import time, http")
+    failing = failing.replace("status = 200", "status = 503").replace(
+        "next(numbers)", "time.sleep(0.35)"
+    )
+    url = f"http://127.0.0.1:{port}/"
+    run = rehearse(failing, "--url", url, "--ready-within", 2, words=[port, 200])
+    assert run.finish() == 2
+    assert f"graceexit: it does not answer at {url} (status 503) within 2 s" in run.lines
+
+
+def test_a_text_without_a_newline_is_a_sign(rehearse):
+    """A prompt is."""
+    run = rehearse(OBEDIENT.replace('"ready"', '"ready> ", end=""'), "--until", "ready>")
+    assert run.finish() == 0
+    assert "  | ready> " in run.lines
+
+
 def test_without_a_sign_it_is_ready_when_it_is_quiet(rehearse):
     """Where neither a URL nor a text is given, a second without output has to do."""
     run = rehearse(OBEDIENT, sign=())
@@ -315,6 +352,123 @@ def test_a_program_that_blocks_the_signal_is_said_to_do_so(rehearse):
 
 
 @pytest.mark.field(kind="a child that leaves its session")
+def test_a_program_that_ends_as_it_is_asked_for_its_stacks_is_late(rehearse):
+    """It was there when the time was over: in production it would have been killed."""
+    run = rehearse(
+        """
+        import signal
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("ready")
+        signal.pause()
+        """,
+        *("--within", 1),
+    )
+    assert run.finish() == 1
+    assert run.lost()[0][:2] == [
+        "process P0 service.py had to be killed after 1 s",
+        "It ignores SIGTERM.",
+    ]
+    ((_, _, killed),) = run.processes()
+    assert killed
+
+
+def test_a_shell_that_does_not_pass_the_signal_on_is_blamed(rehearse):
+    """Where the threads of its children are is beside the point: they have not heard of it."""
+    run = rehearse(
+        """
+        import subprocess, sys
+        code = "import time; print('ready', flush=True); time.sleep(1e6)"
+        subprocess.Popen([sys.executable, "-c", code, "worker"]).wait()
+        """,
+        *("--within", 1),
+    )
+    assert run.finish() == 1
+    ((what, *more),) = run.lost()
+    assert what.startswith("process P1 python")
+    assert what.endswith("had to be killed after 1 s")
+    assert more[0] == ("Process P0 service.py got SIGTERM and died of it, without passing it on.")
+    assert more[2].startswith("    exec python")
+
+
+def test_a_program_without_a_handler_is_told_what_becomes_of_it_in_a_container(rehearse):
+    """The kernel gives process 1 no signal that it has no handler for."""
+    run = rehearse(OBEDIENT)
+    assert run.finish() == 0
+    (note,) = run.seen["notes"]
+    assert " has no handler of SIGTERM, and died of it at once." in note
+
+
+def test_a_file_for_temporary_ones_behind_a_link_hides_no_stacks(rehearse, tmp_path):
+    """The kernel tells the real path of what a process has open."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    run = rehearse(FORGOTTEN, "--within", 1, env={"TMPDIR": tmp_path / "link"})
+    assert run.finish() == 1
+    assert run.lost()[0][1:] == KEPT_BY_KAFKA
+
+
+def test_children_that_come_and_go_do_no_harm(rehearse):
+    """Not even those that end while somebody looks at them; nothing is kept of them."""
+    run = rehearse(
+        """
+        import signal, subprocess, sys, time
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        for _ in range(200):
+            subprocess.run(["sleep", "0.01"])
+        print("ready")
+        while True:
+            subprocess.run(["true"])
+        """,
+        *("--after", 0.2),
+    )
+    run.running.wait_for("  | ready")
+    assert len(list(Path(f"/proc/{run.running.pid}/fd").iterdir())) < 40
+    assert run.finish() == 0
+
+
+def test_who_may_not_be_killed_is_not_waited_for(script):
+    """A service may have started one that belongs to another user."""
+    run = script(
+        """
+        import os
+        from graceexit._rehearsal.processes import Processes
+
+        def refuse(*_):
+            raise PermissionError
+
+        processes, kill = Processes(), os.kill
+        processes.start(["sleep", "1000"], dict(os.environ))
+        os.kill = refuse
+        processes.kill()
+        print([one.denied for one in processes.alive])
+        os.kill = kill
+        processes.main.denied = False
+        processes.kill()
+        processes.close()
+        print(processes.main.status)
+        """
+    )
+    assert run.finish() == (["[True]", "-9"], 0)
+
+
+def test_a_script_that_has_become_a_server_is_called_by_its_name(rehearse, tmp_path):
+    """An entrypoint may take its time before it does so."""
+    (tmp_path / "server.py").write_text(dedent(OBEDIENT), encoding="utf-8")
+    run = rehearse(
+        "import os, sys, time; time.sleep(1); os.execv(sys.executable, ['python', 'server.py'])"
+    )
+    assert run.finish() == 0
+    assert run.processes() == [("server.py", -15, False)]
+
+
+def test_that_nobody_reads_the_drawing_changes_nothing(program, tmp_path):
+    """The exit status and the files are what they would have been."""
+    command = f"{sys.executable} -m graceexit rehearse --json seen.json -- sleep 100 >/dev/full"
+    run = program("sh", "-c", command, cwd=tmp_path)
+    assert run.finish() == ([], 0)
+    assert json.loads((tmp_path / "seen.json").read_text())["ok"]
+
+
 def test_whoever_leaves_the_session_is_found(rehearse):
     """A process that has made itself a daemon is watched, asked and killed like the others."""
     run = rehearse(
@@ -760,6 +914,14 @@ def test_help_is_enough_to_use_it(program):
         (
             ["rehearse", "--svg", "/no/such/folder/x.svg", "--", "true"],
             "/no/such/folder/x.svg cannot be written: there is no such folder",
+        ),
+        (["rehearse", "--json", "/proc", "--", "true"], "/proc cannot be written: it is a folder"),
+        *(
+            (
+                ["rehearse", "--url", url, "--", "true"],
+                f"argument --url: {url} has no host or no port that can be asked",
+            )
+            for url in ("http://[::1/", "http://localhost:http/", "http://:8000/")
         ),
     ],
 )

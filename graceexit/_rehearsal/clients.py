@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import string
 import threading
 import time
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 SERVER_ERROR = 500  # the first status of HTTP that blames the server
 PAUSE = 0.05  # seconds after a connection was refused
@@ -43,6 +44,7 @@ class Counts:
     lost: int = 0  # of these: sent and not answered, or answered by an error of the server
     errors: list[str] = field(default_factory=list)
     failed_before: int = 0  # had no answer already before the signal
+    lost_between: int = 0  # sent after the signal to a worker, while the others serve
     answered_after: int = 0  # those that were sent after the signal
     dropped_after: int = 0
     refused_after: int = 0
@@ -85,8 +87,8 @@ class Clients:
                 first = False
 
 
-def ask(url: str, timeout: float) -> Request:
-    """Send one request on a connection of its own, and wait for the answer."""
+def ask(url: str, timeout: float, *, whole: bool = True) -> Request:
+    """Send one request on a connection of its own; wait for the *whole* answer, or its status."""
     parts = urlsplit(url)
     connection = _connection(parts.scheme, parts.netloc, timeout)
     request = Request(time.time())
@@ -99,9 +101,11 @@ def ask(url: str, timeout: float) -> Request:
             return request
         request.sent = time.time()
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        path = quote(path, safe=string.punctuation)
         connection.request("GET", path, headers={"Connection": "close"})
         response = connection.getresponse()
-        response.read()
+        if whole:
+            response.read()
         request.status = response.status
     except (OSError, http.client.HTTPException) as error:
         request.error = f"{type(error).__name__}: {error}"
@@ -122,15 +126,24 @@ def _connection(scheme: str, netloc: str, timeout: float) -> http.client.HTTPCon
     return http.client.HTTPConnection(netloc, timeout=timeout)
 
 
-def count(requests: list[Request], zero: float) -> Counts:
-    """Count what became of the requests, given when the signal was sent."""
+def count(requests: list[Request], zero: float, last: float = 0.0) -> Counts:
+    """
+    Count what became of the requests.
+
+    Args:
+        requests: All of them.
+        zero: When the signal was sent.
+        last: Until when the service was to go on, where the signal was for one worker alone.
+    """
     counts = Counts()
     healthy = not any(one.status >= SERVER_ERROR for one in requests if one.ended < zero)
     for one in sorted(requests, key=lambda one: one.sent):
         if one.status:
             counts.answered += 1
             counts.statuses[str(one.status)] = counts.statuses.get(str(one.status), 0) + 1
-        if one.sent >= zero:
+        if zero <= one.sent < last and not one.status:
+            counts.lost_between += 1
+        elif one.sent >= zero:
             _count_after(counts, one, zero)
         elif one.ended >= zero and not one.refused:
             _count_in_flight(counts, one, healthy=healthy)

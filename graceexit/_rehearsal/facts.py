@@ -34,6 +34,7 @@ class Facts:
         processes: Those that had not ended before the signal; the command's own is the first.
         stacks: What the processes have told that had to be killed.
         attitudes: Whether they ignore or block the signal.
+        defaulting: Who of those to whom the signal was sent had no handler for it.
     """
 
     command: list[str]
@@ -46,6 +47,7 @@ class Facts:
     requests: list[Request] | None = None
     stacks: dict[int, Stacks] = field(default_factory=dict)
     attitudes: dict[int, str] = field(default_factory=dict)
+    defaulting: set[int] = field(default_factory=set)
 
 
 def seconds(value: float) -> str:

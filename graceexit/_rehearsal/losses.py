@@ -38,11 +38,22 @@ def of_reports(reports: list[Report]) -> list[Loss]:
     ]
 
 
-def of_requests(counts: Counts) -> Loss:
-    """Return the requests that were in flight at the signal and were lost."""
-    was = "request was" if counts.lost == 1 else "requests were"
-    why = "; ".join(counts.errors[:3])
-    return Loss(f"{counts.lost} {was} sent before the signal and not answered: {why}")
+def of_requests(counts: Counts) -> list[Loss]:
+    """Return the requests that were lost: in flight at the signal, or meant for other workers."""
+    lost = []
+    if counts.lost:
+        was = "request was" if counts.lost == 1 else "requests were"
+        why = "; ".join(counts.errors[:3])
+        lost.append(Loss(f"{counts.lost} {was} sent before the signal and not answered: {why}"))
+    if number := counts.lost_between:
+        was = "request that was" if number == 1 else "requests that were"
+        lost.append(
+            Loss(
+                f"{number} {was} sent after one worker was told to end had no answer, though the"
+                " service goes on"
+            )
+        )
+    return lost
 
 
 def of_crash(process: Process) -> Loss:
@@ -62,6 +73,10 @@ def of_killed(processes: list[Process], facts: Facts) -> list[Loss]:
     say alike is said once.
     """
     killed = {one.pid: one for one in processes if one.killed}
+    main = facts.processes[0]
+    heard = any(facts.attitudes.get(pid) for pid in killed)  # to pass it on would be no use
+    if killed and not heard and facts.to == "main" and died_by_default(main, facts):
+        return [_not_passed_on(main, list(killed.values()), facts)]
     wanted = [one for one in killed.values() if not (one.is_helper and one.parent in killed)]
     parents = {one.parent for one in wanted}
     alike: dict[tuple[str, ...], list[Process]] = {}
@@ -80,6 +95,27 @@ def of_killed(processes: list[Process], facts: Facts) -> list[Loss]:
             what = f"{who} had to be killed too. It had started {', '.join(children)}"
             lost.append(Loss(what, _kept(one, facts, waits=True)))
     return lost
+
+
+def died_by_default(process: Process, facts: Facts) -> bool:
+    """Return whether the signal itself has ended a process, which had no handler for it."""
+    name = signal_name(-(process.status or 0))
+    return process.pid in facts.defaulting and name == facts.strikes[0].signal
+
+
+def _not_passed_on(main: Process, killed: list[Process], facts: Facts) -> Loss:
+    """Return the processes that went on without *main*, which has told nobody of the signal."""
+    name = facts.strikes[0].signal
+    pids = [one.pid for one in killed]
+    first = next((one for one in killed if one.parent == main.pid), killed[0])
+    return Loss(
+        f"process {_listed(pids, killed[0].short)} had to be killed after {seconds(facts.within)}",
+        [
+            f"Process {main.pid} {main.short} got {name} and died of it, without passing it on.",
+            "Write the command so that the service takes the place of the shell:",
+            f"    exec {first.name}",
+        ],
+    )
 
 
 def _kept(process: Process, facts: Facts, *, waits: bool = False) -> list[str]:

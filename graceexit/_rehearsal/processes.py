@@ -9,6 +9,7 @@ the processes; without it only the command's own is watched.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import os
@@ -46,7 +47,8 @@ class Process:
         argv: Its command line.
         begun: When it was first seen, in Unix time; likewise *ended*, None while it goes on.
         status: The exit status, or the negative number of the signal; None if it is not known.
-        killed: Whether the rehearsal had to kill it.
+        killed: Whether it was not gone in time, and the rehearsal had to kill it.
+        denied: Whether that was not allowed: it belongs to somebody else.
     """
 
     pid: int
@@ -56,6 +58,7 @@ class Process:
     ended: float | None = None
     status: int | None = None
     killed: bool = False
+    denied: bool = False
     pidfd: int = field(default=-1, repr=False)
 
     @property
@@ -70,7 +73,9 @@ class Process:
     @property
     def short(self) -> str:
         """The same without its arguments."""
-        return self.name if self.name in (*HELPERS, CHILD) else self.name.partition(" ")[0]
+        if self.name in (*HELPERS, CHILD):
+            return self.name
+        return self.name.partition(" ")[0].strip("[:]") or self.name  # "gunicorn: master [app]"
 
     @property
     def is_helper(self) -> bool:
@@ -129,6 +134,9 @@ class Processes:
             if is_over(one):
                 one.ended = now
         self._reap()
+        for one in self.known.values():
+            if one.ended is not None and one.pidfd >= 0:
+                self._let_go(one)
         for pid, parent in tree(os.getpid(), self.main.pid).items():
             known = self.known.get(pid)
             if known is None:
@@ -142,27 +150,46 @@ class Processes:
         leaves = [one for one in self.alive[1:] if one.pid not in parents]
         return [one for one in leaves if not one.is_helper]
 
+    def name_anew(self) -> None:
+        """Take the command lines as they are now: a script may have become a server meanwhile."""
+        for one in self.alive:
+            one.argv = argv_of(one.pid) or one.argv
+
     def kill(self) -> None:
-        """Kill whatever there is, until there is nothing."""
+        """Kill whatever there is, until there is nothing that may be killed."""
         while True:
             self.look(0.01)
-            left = self.alive
+            left = [one for one in self.alive if not one.denied]
             if not left:
                 return
             for one in left:
                 one.killed = True
-                send(one.pid, signal.SIGKILL)
+                try:
+                    os.kill(one.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+                except PermissionError:
+                    one.denied = True
 
     def close(self) -> None:
         """Find out how they have ended, and let go of them."""
         self._reap()
         for one in self.known.values():
-            one.status = self._statuses.get(one.pid, one.status)
-            if one.pidfd >= 0:
-                if one.status is None:
-                    one.status = told_status(one.pidfd)
-                os.close(one.pidfd)
-                one.pidfd = -1
+            self._let_go(one, at_last=True)
+
+    def _let_go(self, process: Process, *, at_last: bool = False) -> None:
+        """Note how a process has ended, and close its pidfd if there is nothing more to be told."""
+        pid, pidfd = process.pid, process.pidfd
+        if pid in self._statuses:
+            process.status = self._statuses[pid]
+        elif pidfd >= 0 and process.ended is not None:
+            try:
+                process.status = told_status(pidfd)  # None as long as its parent has not heard
+            except OSError:  # a kernel that never tells
+                at_last = True
+        if pidfd >= 0 and (at_last or process.status is not None):
+            os.close(pidfd)
+            process.pidfd = -1
 
     def _add(self, pid: int, parent: int) -> None:
         """Note a new process."""
@@ -226,11 +253,12 @@ def tree(root: int, main: int) -> dict[int, int]:
 def _children(parent: int) -> Iterable[int]:
     """Return the children of a process, whichever of its threads has started them."""
     found: list[int] = []
-    for path in PROC.glob(f"{parent}/task/*/children"):
-        try:
-            found += map(int, path.read_text().split())
-        except OSError:  # that thread has just ended
-            pass
+    tasks = PROC / str(parent) / "task"
+    # Whoever has just ended has nothing there, and a glob of Python 3.11 would raise.
+    with contextlib.suppress(OSError):
+        for task in tasks.iterdir():
+            with contextlib.suppress(OSError):
+                found += map(int, (task / "children").read_text().split())
     return found
 
 
@@ -270,15 +298,17 @@ def _stat(pid: int) -> list[str]:
 
 
 def told_status(pidfd: int) -> int | None:
-    """Return how a process has ended that somebody else has reaped, if the kernel says it."""
+    """
+    Return how a process has ended that somebody else has reaped; None if nobody has.
+
+    Raises:
+        OSError: The kernel does not say it: it is older than Linux 6.13.
+    """
     import fcntl
 
     info = bytearray(64)
     struct.pack_into("Q", info, 0, INFO_EXIT)
-    try:
-        fcntl.ioctl(pidfd, GET_INFO, info)
-    except OSError:  # older than Linux 6.13
-        return None
+    fcntl.ioctl(pidfd, GET_INFO, info)
     if not struct.unpack_from("Q", info, 0)[0] & INFO_EXIT:
         return None
     return os.waitstatus_to_exitcode(struct.unpack_from("i", info, 60)[0])

@@ -24,6 +24,7 @@ SETTLED = 0.5  # seconds without a new process
 SETTLING = 5.0  # seconds that this may take
 ASKING = 1.0  # seconds for the first answer of the URL, while it is waited for
 FRAMES = 6  # of a main thread, where the service is not ready
+NOT_OURS = "It belongs to another user, and is still there."
 REST = 1.0  # seconds for the last lines and answers, when all processes are gone
 
 
@@ -59,8 +60,9 @@ class Rehearsal:
         self._screen = screen
         self._processes = Processes()
         self._clients: clients.Clients | None = None
-        self._folder = Path(tempfile.mkdtemp(prefix="graceexit-rehearsal-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="graceexit-rehearsal-")).resolve()
         self._strikes: list[Strike] = []
+        self._defaulting: set[int] = set()  # who had no handler for it
 
     def run(self) -> Facts:
         """
@@ -74,12 +76,16 @@ class Rehearsal:
         self._wait_until_ready()
         self._make_busy()
         self._strike(self._targets())
-        stuck = self._watch()
-        # Whoever is left has lost; asked first, for the end of one changes what the others do.
+        stuck, ended = self._watch(), time.time()
+        # Whoever is left has lost, also if it ends as it is asked. All are asked before one is
+        # killed, for the end of one changes what the others do.
+        for one in stuck:
+            one.killed = True
         told = stacks.ask([one.pid for one in stuck], self._folder)
         attitudes = {one.pid: attitude_of(one.pid, options.signum) for one in stuck}
-        since, ended = self._strikes[0].time, time.time()
+        since = self._strikes[0].time
         processes.kill()
+        attitudes |= {one.pid: NOT_OURS for one in stuck if one.denied}
         if self._clients is not None:
             self._clients.stop(REST)
         self._screen.finish(REST)
@@ -95,20 +101,23 @@ class Rehearsal:
             requests=None if self._clients is None else list(self._clients.requests),
             stacks=told,
             attitudes=attitudes,
+            defaulting=self._defaulting,
         )
 
     def close(self) -> None:
         """End everything that was started, and leave no file behind."""
-        if self._processes.known:
-            self._processes.kill()
-            self._processes.close()
-        self._screen.finish(REST)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            if self._processes.known:
+                self._processes.kill()
+                self._processes.close()
+            self._screen.finish(REST)
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self) -> None:
         """Start the command."""
         options = self.options
-        if options.url and not clients.ask(options.url, ASKING).refused:
+        if options.url and not clients.ask(options.url, ASKING, whole=False).refused:
             raise CannotBeginError(f"somebody listens at {options.url} already")
         env = environment(self._folder)
         try:
@@ -122,22 +131,25 @@ class Rehearsal:
         """Wait until the URL answers, the text is printed, or it has been quiet for a second."""
         options, screen = self.options, self._screen
         until = time.monotonic() + options.ready_within
-        lines, since = 0, time.monotonic()
-        asking, why = ASKING, "was never quiet"
+        heard, since = 0, time.monotonic()
+        asking, why, told = ASKING, "was never quiet", False
         while True:
             self._look(f"waiting until {options.command[0]} is ready")
-            if screen.lines != lines:
-                lines, since = screen.lines, time.monotonic()
+            if screen.heard != heard:
+                heard, since = screen.heard, time.monotonic()
             if options.until and not screen.seen_until.is_set():
                 why = f"has not printed {options.until!r}"
             elif options.url:
-                answer = clients.ask(options.url, min(asking, max(until - time.monotonic(), TICK)))
+                limit = min(asking, max(until - time.monotonic(), TICK))
+                answer = clients.ask(options.url, limit, whole=False)
                 if 0 < answer.status < 500:  # noqa: PLR2004 - statuses of HTTP
                     return
-                if not answer.status and not answer.refused:
+                is_slow = not answer.status and not answer.refused
+                if not (is_slow and told and limit < asking):  # the end of our time is no reason
+                    how = f"status {answer.status}" if answer.status else answer.error
+                    why, told = f"does not answer at {options.url} ({how})", True
+                if is_slow:
                     asking *= 2  # it may need so long
-                how = f"status {answer.status}" if answer.status else answer.error
-                why = f"does not answer at {options.url} ({how})"
             elif options.until or time.monotonic() > since + QUIET:
                 return
             if time.monotonic() > until:
@@ -210,15 +222,32 @@ class Rehearsal:
         return self._processes.main
 
     def _strike(self, targets: list[Process], signum: int | None = None) -> None:
-        """Send the signal, and note when."""
+        """
+        Send the signal, and note when.
+
+        Raises:
+            CannotBeginError: It may not be sent.
+        """
         number = self.options.signum if signum is None else signum
         pids = [one.pid for one in targets]
-        self._strikes.append(Strike(time.time(), signal_name(number), pids))
+        if not pids and self._strikes:  # all whom it is for are gone
+            return
+        if not self._strikes:
+            self._processes.name_anew()
+            self._defaulting = {pid for pid in pids if has_default(pid, number)}
+        now = time.time()
         if self.options.to == "group":
-            send(-self._main.pid, number)
+            sent = [send(-self._main.pid, number)]
         else:
-            for pid in pids:
-                send(pid, number)
+            sent = [send(pid, number) for pid in pids]
+        self._processes.look(0)
+        if targets and not any(sent) and all(one.ended is None for one in targets):
+            raise CannotBeginError(
+                f"process {pids[0]} {targets[0].short} may not be sent a signal: it belongs to"
+                " another user"
+            )
+        if any(sent) or not self._strikes:
+            self._strikes.append(Strike(now, signal_name(number), pids))
 
     def _watch(self) -> list[Process]:
         """Watch until all are gone or the time is over; return who is left."""
@@ -226,6 +255,7 @@ class Rehearsal:
         begun = time.monotonic()
         first = [processes.known[pid] for pid in self._strikes[0].pids]
         replaced = options.to != "worker"  # a worker alone; then comes the rest
+        settled = float("inf")
         repeated = options.again is None
         while processes.alive and time.monotonic() < begun + options.within:
             processes.look(TICK)
@@ -237,8 +267,10 @@ class Rehearsal:
                 repeated = True
                 self._strike([one for one in first if one.ended is None])
             if not replaced and all(one.ended is not None for one in first):
-                replaced = True
-                self._strike([self._main], signal.SIGTERM)
+                settled = min(settled, passed + SETTLED)  # until another one has taken its place
+                if passed >= settled:
+                    replaced = True
+                    self._strike([self._main], signal.SIGTERM)
         return processes.alive
 
 
@@ -259,17 +291,33 @@ def environment(folder: Path) -> dict[str, str]:
 
 def attitude_of(pid: int, signum: int) -> str:
     """Say whether a process ignores or blocks the signal; "" if neither, or it is not known."""
+    masks = masks_of(pid, signum)
+    if masks.get("SigIgn"):
+        return f"It ignores {signal_name(signum)}."
+    if masks.get("SigBlk"):
+        return f"Its main thread blocks {signal_name(signum)}."
+    return ""
+
+
+def has_default(pid: int, signum: int) -> bool:
+    """Return whether a process might have a handler for the signal, and has none."""
+    masks = masks_of(pid, signum)
+    return signum != signal.SIGKILL and bool(masks) and not any(masks.values())
+
+
+def masks_of(pid: int, signum: int) -> dict[str, bool]:
+    """Return whether a process ignores, blocks or catches the signal; nothing if nobody knows."""
     try:
         text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:
-        return ""
-    masks = dict(line.split(":\t") for line in text.splitlines() if line.startswith("Sig"))
+        return {}
+    found = dict(line.split(":\t") for line in text.splitlines() if line.startswith("Sig"))
     bit = 1 << (signum - 1)
-    if int(masks.get("SigIgn", "0"), 16) & bit:
-        return f"It ignores {signal_name(signum)}."
-    if int(masks.get("SigBlk", "0"), 16) & bit:
-        return f"Its main thread blocks {signal_name(signum)}."
-    return ""
+    return {
+        name: bool(int(found[name], 16) & bit)
+        for name in ("SigBlk", "SigIgn", "SigCgt")
+        if name in found
+    }
 
 
 def _group_of(process: Process) -> int:

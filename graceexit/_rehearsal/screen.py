@@ -17,6 +17,7 @@ from graceexit._rehearsal.text import Style
 
 TAIL = 20  # lines of output that are shown again where the rehearsal could not begin
 NO_TERMINAL = 100  # columns
+LONG = 1 << 16  # bytes, which a line is shown in parts of
 
 
 class Screen:
@@ -24,17 +25,17 @@ class Screen:
 
     def __init__(self, stream: TextIO) -> None:
         self.tail: deque[str] = deque(maxlen=TAIL)
-        self.lines = 0
+        self.heard = 0  # changes as something is printed
         self._stream = stream
         self._lock = threading.Lock()  # guards what is on the screen
-        self._terminal = stream.isatty()
+        self._terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._progress = ""  # what stands on the last line
         self._until: bytes = b""
         self.seen_until = threading.Event()
         self._thread: threading.Thread | None = None
 
     def drain(self, pipe: IO[bytes], until: str | None) -> None:
-        """Show what comes out of the pipe, and notice the line that has *until* in it."""
+        """Show what comes out of the pipe, and notice when *until* has been printed."""
         self._until = (until or "").encode()
         self._thread = threading.Thread(target=self._drain, args=[pipe], daemon=True)
         self._thread.start()
@@ -62,14 +63,22 @@ class Screen:
                 self._progress = text
 
     def _drain(self, pipe: IO[bytes]) -> None:
-        # readline() returns what has been printed up to the newline, and the rest at the end.
-        for line in iter(pipe.readline, b""):
-            text = line.rstrip(b"\r\n").decode(errors="backslashreplace")
-            self.lines += 1
-            self.tail.append(text)
-            self.say(f"  | {text}")
+        line = b""  # which has not come to its end: a prompt, perhaps, which is waited for
+        while True:
+            printed = os.read(pipe.fileno(), LONG)
+            self.heard += 1
+            line += printed
             if self._until and self._until in line:
                 self.seen_until.set()
+            *lines, line = line.split(b"\n")
+            if line and (not printed or len(line) > LONG):
+                lines, line = [*lines, line], b""
+            for one in lines:
+                text = one.rstrip(b"\r").decode(errors="backslashreplace")
+                self.tail.append(text)
+                self.say(f"  | {text}")
+            if not printed:
+                return
 
     def _clear(self) -> None:
         if self._progress:

@@ -74,9 +74,9 @@ def timeline(facts: Facts) -> Timeline:
         if report is not None:
             rows += _report_rows(report, depth + 1, zero)
     lost += losses.of_reports(reports)
-    counts = None if facts.requests is None else count(facts.requests, zero)
-    if counts is not None and counts.lost:
-        lost.append(losses.of_requests(counts))
+    counts = _counts(facts)
+    if counts is not None:
+        lost += losses.of_requests(counts)
     lost += losses.of_killed([process for process, _ in ordered], facts)
     for process, _ in ordered:
         if not process.killed and crashed(process.status):
@@ -100,7 +100,6 @@ def timeline(facts: Facts) -> Timeline:
 def as_json(facts: Facts) -> dict[str, Any]:
     """Return what --json writes: the facts in Unix time, and what was lost in words."""
     drawn = timeline(facts)
-    zero = facts.strikes[0].time
     processes = []
     for one in facts.processes:
         told = {k: v for k, v in asdict(one).items() if k not in {"pidfd", "argv"}} | {
@@ -119,11 +118,20 @@ def as_json(facts: Facts) -> dict[str, Any]:
         "signals": [asdict(one) for one in facts.strikes],
         "ended": facts.ended,
         "ok": not drawn.losses,
-        "requests": None if facts.requests is None else asdict(count(facts.requests, zero)),
+        "requests": asdict(counts) if (counts := _counts(facts)) else None,
         "processes": processes,
         "lost": [asdict(one) for one in drawn.losses],
         "notes": drawn.notes,
     }
+
+
+def _counts(facts: Facts) -> Counts | None:
+    """Return what became of the requests, None where there were none."""
+    if facts.requests is None:
+        return None
+    # One worker alone is ended first, and then the rest.
+    first, last = facts.strikes[0].time, facts.strikes[-1].time
+    return count(facts.requests, first, last if facts.to == "worker" else first)
 
 
 def _title(facts: Facts) -> str:
@@ -155,7 +163,10 @@ def _process_row(
     process: Process, depth: int, zero: float, report: Report | None, facts: Facts
 ) -> Row:
     ended = (process.ended or facts.ended) - zero
-    if process.killed:
+    if process.denied:
+        note = f"STILL THERE after {seconds(facts.within)}"
+    elif process.killed:
+        ended = max(facts.ended, process.begun) - zero  # its stacks were asked for, then
         note = f"KILLED after {seconds(facts.within)}"
     else:
         note = f"gone after {seconds(ended)}"
@@ -253,6 +264,14 @@ def _notes(facts: Facts) -> list[str]:
     notes = []
     if facts.reports.broken:
         notes.append(f"Lines of reports that could not be read: {facts.reports.broken}.")
+    main = facts.processes[0]
+    if losses.died_by_default(main, facts):
+        name = facts.strikes[0].signal
+        notes.append(
+            f"Process {main.pid} {main.short} has no handler of {name}, and died of it at once. As"
+            " process 1 of a container it would go on, and be killed: let the container have an"
+            " init (docker run --init), or the program a handler."
+        )
     notes += [
         f"A report has version {version}, which this graceexit does not know."
         for version in sorted(facts.reports.versions, key=str)
