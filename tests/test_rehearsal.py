@@ -426,6 +426,26 @@ def test_children_that_come_and_go_do_no_harm(rehearse):
     assert run.finish() == 0
 
 
+def test_children_that_come_and_go_after_the_signal_get_a_row_or_two(rehearse):
+    """A script that waits by `sleep` would fill the screen."""
+    run = rehearse(
+        """
+        import signal, subprocess, sys, time
+        def stop(*_):
+            for _ in range(6):
+                subprocess.run(["sleep", "0.1"])
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, stop)
+        print("ready")
+        while True:
+            time.sleep(0.01)
+        """
+    )
+    assert run.finish() == 0
+    assert sum("sleep 0.1" in line for line in run.lines if "gone after" in line) == 2
+    assert "4 more processes came after the signal, and ended: sleep 0.1." in run.seen["notes"]
+
+
 def test_who_may_not_be_killed_is_not_waited_for(script):
     """A service may have started one that belongs to another user."""
     run = script(

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from graceexit._rehearsal.reports import Report, Result
 
 
+PASSING = 2  # rows for processes of one command line that come and go after the signal
+
+
 @dataclass
 class Row:
     """
@@ -64,7 +67,8 @@ class Timeline:
 def timeline(facts: Facts) -> Timeline:
     """Return what the facts come to."""
     zero = facts.strikes[0].time
-    ordered = _in_order(facts.processes)
+    few, passing = _without_passing(facts, zero)
+    ordered = _in_order(few)
     reports = [facts.reports.of[one.pid] for one, _ in ordered if one.pid in facts.reports.of]
     rows: list[Row] = []
     lost: list[Loss] = []
@@ -93,7 +97,7 @@ def timeline(facts: Facts) -> Timeline:
         rows=rows,
         summary=_summary(facts, counts),
         losses=lost,
-        notes=_notes(facts),
+        notes=[*_notes(facts), *passing],
     )
 
 
@@ -123,6 +127,21 @@ def as_json(facts: Facts) -> dict[str, Any]:
         "lost": [asdict(one) for one in drawn.losses],
         "notes": drawn.notes,
     }
+
+
+def _without_passing(facts: Facts, zero: float) -> tuple[list[Process], list[str]]:
+    """Return the processes to draw: not each `sleep` of a script that waits; and what is said."""
+    alike: dict[str, list[Process]] = {}
+    for one in facts.processes:
+        if one.begun > zero and one.status == 0 and one.pid not in facts.reports.of:
+            alike.setdefault(one.name, []).append(one)
+    hidden = [one for group in alike.values() for one in group[PASSING:]]
+    notes = [
+        f"{len(group) - PASSING} more processes came after the signal, and ended: {plain(name)}."
+        for name, group in alike.items()
+        if len(group) > PASSING
+    ]
+    return [one for one in facts.processes if one not in hidden], notes
 
 
 def _counts(facts: Facts) -> Counts | None:
