@@ -42,6 +42,12 @@ LOCKING = {
     *("_acquire_restore", "_release_save", "_acquireLock", "_releaseLock"),
     *("getvalue", "setvalue"),  # of a Value of multiprocessing
 }
+# Methods of locks: those that are written in C have no frame, and what follows them may be a `try`
+# in whose `finally` the lock is given back. In `threading` `acquire` may wait for long.
+LOCKS = {"acquire", "acquire_lock", "release", "_release_save"}
+LOCKS_OF_THREADING = {"_release_save"}
+# LOAD_ATTR, and up to 3.11 LOAD_METHOD, whose argument is the index of a name; from 3.12 on twice.
+LOADS = {(3, 13): {82}, (3, 14): {80}, (3, 15): {79}}.get(sys.version_info[:2], {106, 160})
 # Functions that start a thread or a process. Whoever is to end it knows it when they have returned.
 STARTING = {
     ("threading", "start"),
@@ -171,11 +177,6 @@ def is_closing(frame: "FrameType | None") -> bool:
     return any(name_of(one) in CLOSING for one in whole_stack(frame))
 
 
-def is_momentary(frame: "FrameType | None") -> bool:
-    """Return whether *frame* does what takes an instant, and leaves a mess where it is cut."""
-    return is_locking(frame) or is_starting(frame)
-
-
 def is_locking(frame: "FrameType | None") -> bool:
     """Return whether *frame* may have taken a lock that nobody gives back if it is left now."""
     if frame is None or frame.f_code.co_name in LOCKING:
@@ -183,6 +184,24 @@ def is_locking(frame: "FrameType | None") -> bool:
     # Python 3.14 looks for signals between the call of `__enter__` and the block.
     before = frame.f_code.co_code[max(frame.f_lasti - 2, 0)]
     return sys.version_info[:2] == (3, 14) and before == LOAD_SPECIAL
+
+
+def is_at_lock(frame: "FrameType | None") -> bool:
+    """Return whether *frame* is at a line that calls a method of a lock."""
+    if frame is None:
+        return False
+    code = frame.f_code
+    wanted = LOCKS_OF_THREADING if name_of(frame)[0] == "threading" else LOCKS
+    places = {place for place, name in enumerate(code.co_names) if name in wanted}
+    if not places:
+        return False
+    steps, shift = code.co_code, sys.version_info >= (3, 12)
+    return any(
+        steps[at] in LOADS and steps[at + 1] >> shift in places
+        for begin, end, line in code.co_lines()
+        for at in range(begin, end, 2)
+        if line == frame.f_lineno
+    )
 
 
 def is_starting(frame: "FrameType | None") -> bool:

@@ -149,7 +149,8 @@ class Ender:
         """Leave the join, or what else is to be left: a signal handler of the main thread."""
         if self.phase == LEAVING and _cpython.is_joining(frame):
             raise Leave
-        if not self.reached:
+        # As in `Exit.end_by`: a hook that raises would skip the others.
+        if not (self.reached or _cpython.is_shutting_down(frame)):
             self.unwinding.again(frame)
 
     def abandon(self) -> None:

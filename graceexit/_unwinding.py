@@ -29,8 +29,10 @@ from time import sleep
 
 from graceexit._cpython import (
     hub_of_gevent,
+    is_at_lock,
     is_closing,
-    is_momentary,
+    is_locking,
+    is_starting,
     is_under_way,
     main_task,
     waited_for,
@@ -53,6 +55,7 @@ AGAIN = (
     0.001  # seconds after which what was ignored, or was put off for an instant, is raised again
 )
 INSTANT = 1.0  # seconds at most for what takes an instant, such as to take a lock
+BLOCKED = 0.01  # seconds at most for a line that takes one: it may be waiting for it
 
 # The worker loops of executors and pools, and what they call first with the exception of a job.
 WORKERS = {"_process_worker": "_ExceptionWithTraceback", "worker": "ExceptionWithTraceback"}
@@ -132,12 +135,19 @@ class Unwinding:
             self._put_off(LOOK_AGAIN)
         elif (hub := hub_of_gevent()) is not None:
             hub.handle_system_error(type(self._error), self._error)
-        elif is_momentary(frame) and CLOCK[0]() < self._instant_until and self._put_off(AGAIN):
+        elif self._is_to_wait(frame) and self._put_off(AGAIN):
             pass
         elif self._of_trio is not None:
             self._of_trio(SIGINT, frame)
         else:
             self.unwind()
+
+    def _is_to_wait(self, frame: "FrameType | None") -> bool:
+        """Return whether *frame* does what takes an instant, and leaves a mess where it is cut."""
+        left = self._instant_until - CLOCK[0]()
+        if left > INSTANT - BLOCKED and is_at_lock(frame):
+            return True
+        return left > 0 and (is_locking(frame) or is_starting(frame))
 
     def _put_off(self, seconds: float) -> bool:
         """

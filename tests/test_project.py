@@ -53,6 +53,7 @@ LOST_SOMETHING = """
     a process that the main thread starts
     a program that the main thread starts
     a counter of multiprocessing
+    a program whose output is followed
     a wait_for that is always served
     a service at its memory limit
     a child that writes

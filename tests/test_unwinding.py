@@ -880,6 +880,106 @@ def test_the_lock_of_a_value_is_not_left_taken(script):
     assert (steps(lines), status) == (["given back", "closed"], -SIGTERM)
 
 
+TAKEN = {
+    "own": """
+        lock.acquire(False)
+        try:
+            pass
+        finally:
+            lock.release()
+    """,
+    "lines": """
+        if lock.acquire(
+            True
+        ):
+            try:
+                pass
+            finally:
+                lock.release()
+    """,
+    "poll": """
+        child = subprocess.Popen(["true"])
+        child._waitpid_lock = lock
+        child.poll()
+    """,
+    "condition": """
+        condition = threading.Condition(lock)
+        condition.wait(0.001)
+    """,
+}
+
+
+@pytest.mark.field(kind="a program whose output is followed")
+@pytest.mark.parametrize("how", TAKEN)
+def test_no_lock_is_left_taken_that_has_no_frame(script, how):
+    """It is taken in C, and given back in the `finally` of a `try` that comes after that."""
+    head = """
+        import collections, functools, os, signal, subprocess, threading, time
+        import graceexit
+
+        # Functions in C that send the signal, and return what is true.
+        send = functools.partial(max, [signal.SIGTERM], key=functools.partial(os.kill, os.getpid()))
+
+        class Lock:
+            acquire = collections.defaultdict(send).__getitem__
+            _release_save = staticmethod(send)
+            _is_owned = lambda *_: True
+            _acquire_restore = release = lambda *_: print("given back")
+
+        lock = Lock()
+        graceexit.on_exit(lambda: print("closed"))
+    """
+    lines, status = script(dedent(head) + dedent(TAKEN[how]) + "time.sleep(60)\n").finish()
+    assert (steps(lines), status) == (["given back", "closed"], -SIGTERM)
+
+
+def test_a_lock_that_does_not_come_is_waited_for_no_longer(script):
+    """Whoever has got a lock goes on at once, so that whoever does not go on has none."""
+    waiting = script("""
+        import threading
+        import graceexit
+        from graceexit import _unwinding
+
+        _unwinding.INSTANT = 60  # which is over when this test has failed
+        lock = threading.Lock()
+        lock.acquire()
+        graceexit.install(linger=60)
+        graceexit.on_exit(lambda: print("closed"))
+        print("ready")
+        lock.acquire()
+    """)
+    waiting.wait_for("ready")
+    waiting.settle()
+    waiting.send(SIGTERM)
+    lines, status = waiting.finish()
+    assert (steps(lines), status) == (["closed"], -SIGTERM)
+
+
+def test_what_was_put_off_does_not_cut_the_hook(script):
+    """The program has ended meanwhile: then there is nothing to be unwound."""
+    lines, status = script("""
+        import atexit, os, signal, time
+        import graceexit
+        from graceexit import _hook
+
+        def late(action):  # what the hook begins with
+            until = time.monotonic() + 0.05
+            while time.monotonic() < until:
+                pass
+            return insist(action)
+
+        class Lock:
+            def acquire(self):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        graceexit.on_exit(lambda: print("item"))
+        atexit.register(print, "exit function")
+        insist, _hook.insist = _hook.insist, late
+        Lock().acquire()
+    """).finish()
+    assert (steps(lines), status) == (["item", "exit function"], -SIGTERM)
+
+
 def test_a_forked_child_is_not_being_started_as_long_as_it_lives(script):
     """It has the frames of its parent's `start`."""
     lines, status = script("""
