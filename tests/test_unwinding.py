@@ -904,7 +904,7 @@ TAKEN = {
     """,
     "condition": """
         condition = threading.Condition(lock)
-        condition.wait(0.001)
+        condition.wait()
     """,
 }
 
@@ -923,7 +923,7 @@ def test_no_lock_is_left_taken_that_has_no_frame(script, how):
         class Lock:
             acquire = collections.defaultdict(send).__getitem__
             _release_save = staticmethod(send)
-            _is_owned = lambda *_: True
+            _is_owned = locked = lambda *_: True
             _acquire_restore = release = lambda *_: print("given back")
 
         lock = Lock()
