@@ -70,7 +70,7 @@ FAMILIES = {
     ),
     "CherryPy": ("CherryPy", "its exit runs the items, `on_exit(pool.shutdown)`", "nothing"),
     "Locust, Scrapy": ("Locust|Scrapy", "nothing", "`--stop-timeout`"),
-    "gRPC": ("gRPC", "`finally: server.stop(10).wait()`", "nothing"),
+    "gRPC": ("gRPC", "`finally: server.stop(10).wait()`, or awaited", "nothing"),
     "development servers of Flask and Django": ("(Flask|Django)'s", "nothing", "no reloader"),
     "Celery prefork, rq": (
         "Celery prefork|rq",

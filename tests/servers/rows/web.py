@@ -55,4 +55,15 @@ ROWS = [
         write="`try: server.wait_for_termination()`, `finally: server.stop(10).wait()`",
         faults={"term": CUT},
     ),
+    Row(
+        "gRPC, asyncio",
+        "on_grpc_aio.py PORT",
+        "^imported ",
+        ("grpcio",),
+        columns=ALONE,
+        env={"SERVICE": "PORT", "ANSWER": "DIR/answer"},
+        client="to_grpc.py",
+        write="`try: await asyncio.Event().wait()`, `finally: await server.stop(10)`",
+        faults={"term": CUT},
+    ),
 ]
