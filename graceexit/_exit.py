@@ -211,16 +211,17 @@ class Exit:
             insist(self._begin)
         self.joined()
         ender.reach(EXITING)
-        if ender.signum is not None:
+        if ender.signum is None:
+            if ender.started and not ender.runs.left:
+                # Up to 3.13 Python ends a thread that comes back later: then glibc loads a library.
+                ender.gone.wait(GOING)
+            self._handlers.uninstall()
+        if ender.signum is not None:  # it may have come at this moment
             try:
                 atexit._run_exitfuncs()
             finally:
                 ender.finished.set()
                 die(self.story, ender.signum)
-        if ender.started and not ender.runs.left:
-            # Up to 3.13 Python ends a thread that comes back later, and glibc loads a library then.
-            ender.gone.wait(GOING)
-        self._handlers.uninstall()
         if _cpython.is_ended_by_ctrl_c():
             _cpython.die_of_ctrl_c_all_the_same()
 

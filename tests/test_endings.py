@@ -126,6 +126,24 @@ def test_sigterm_while_exit_functions_run_kills_as_it_did_before(stubborn):
     assert worker.end_by(signal.SIGTERM, after="exit function") == ([], -signal.SIGTERM)
 
 
+def test_sigterm_as_the_exit_is_over_is_what_the_process_dies_of(script):
+    """It comes when there is nothing more to be waited for, and its handler is still there."""
+    lines, status = script("""
+        import atexit, os, signal
+        import graceexit
+        from graceexit._process import own
+
+        def strike():
+            os.kill(os.getpid(), signal.SIGTERM)
+            uninstall()
+
+        atexit.register(print, "exit function")
+        graceexit.on_exit(lambda: print("item"))
+        uninstall, own.handlers.uninstall = own.handlers.uninstall, strike
+    """).finish()
+    assert (steps(lines), status) == (["item", "exit function"], -signal.SIGTERM)
+
+
 def test_sigterm_while_threads_are_joined_leaves_them_behind(stubborn):
     """A process that would have been dead does not wait for a thread longer than `linger`."""
     worker = stubborn("thread", "ends")
