@@ -179,8 +179,11 @@ def is_closing(frame: "FrameType | None") -> bool:
 
 def is_locking(frame: "FrameType | None") -> bool:
     """Return whether *frame* may have taken a lock that nobody gives back if it is left now."""
-    if frame is None or frame.f_code.co_name in LOCKING:
-        return frame is not None
+    if frame is None:
+        return False
+    module, name = name_of(frame)
+    if name in LOCKING or module == "contextlib":  # an ExitStack has entered what it has not noted
+        return True
     # Python 3.14 looks for signals between the call of `__enter__` and the block.
     before = frame.f_code.co_code[max(frame.f_lasti - 2, 0)]
     return sys.version_info[:2] == (3, 14) and before == LOAD_SPECIAL

@@ -902,6 +902,11 @@ TAKEN = {
         child._waitpid_lock = lock
         child.poll()
     """,
+    "stack": """
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(lock)
+            time.sleep(60)
+    """,
     "condition": """
         condition = threading.Condition(lock)
         condition.wait()
@@ -914,17 +919,17 @@ TAKEN = {
 def test_no_lock_is_left_taken_that_has_no_frame(script, how):
     """It is taken in C, and given back in the `finally` of a `try` that comes after that."""
     head = """
-        import collections, functools, os, signal, subprocess, threading, time
+        import collections, contextlib, functools, os, signal, subprocess, threading, time
         import graceexit
 
         # Functions in C that send the signal, and return what is true.
         send = functools.partial(max, [signal.SIGTERM], key=functools.partial(os.kill, os.getpid()))
 
         class Lock:
-            acquire = collections.defaultdict(send).__getitem__
+            acquire = __enter__ = collections.defaultdict(send).__getitem__
             _release_save = staticmethod(send)
             _is_owned = locked = lambda *_: True
-            _acquire_restore = release = lambda *_: print("given back")
+            _acquire_restore = release = __exit__ = lambda *_: print("given back")
 
         lock = Lock()
         graceexit.on_exit(lambda: print("closed"))
