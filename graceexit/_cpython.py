@@ -193,8 +193,11 @@ def is_at_lock(frame: "FrameType | None") -> bool:
     """Return whether *frame* is at a line that calls a method of a lock."""
     if frame is None:
         return False
+    module, _ = name_of(frame)
+    if module == "graceexit._latch":  # a bell waits for whoever rings it
+        return False
     code = frame.f_code
-    wanted = LOCKS_OF_THREADING if name_of(frame)[0] == "threading" else LOCKS
+    wanted = LOCKS_OF_THREADING if module == "threading" else LOCKS
     places = {place for place, name in enumerate(code.co_names) if name in wanted}
     if not places:
         return False

@@ -960,6 +960,27 @@ def test_a_lock_that_does_not_come_is_waited_for_no_longer(script):
     assert (steps(lines), status) == (["closed"], -SIGTERM)
 
 
+@pytest.mark.parametrize("waits", ["threading.Event()", "graceexit.Latch()"])
+def test_a_main_thread_that_waits_is_unwound_at_once(script, waits):
+    """Both wait for a lock, but of nobody's that would have to be given back."""
+    waiting = script(f"""
+        import threading
+        import graceexit
+        from graceexit import _unwinding
+
+        _unwinding.INSTANT = _unwinding.BLOCKED = 60  # which are over when this test has failed
+        graceexit.install(linger=60)
+        graceexit.on_exit(lambda: print("closed"))
+        print("ready")
+        {waits}.wait()
+    """)
+    waiting.wait_for("ready")
+    waiting.settle()
+    waiting.send(SIGTERM)
+    lines, status = waiting.finish()
+    assert (steps(lines), status) == (["closed"], -SIGTERM)
+
+
 def test_what_was_put_off_does_not_cut_the_hook(script):
     """The program has ended meanwhile: then there is nothing to be unwound."""
     lines, status = script("""
