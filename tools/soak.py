@@ -163,9 +163,10 @@ def one_round(seed: int) -> tuple[str, str]:
         raise FailureError(f"{foreign} ran in a process that is not theirs; {text}")
     if forgotten := [one for one in find("unregistered", output) if ran[one]]:
         raise FailureError(f"{forgotten} ran though they were unregistered; {text}")
-    # Ctrl-C pressed twice ends it at once, and so does SIGTERM once its default action is back, in
-    # the program and in a child that it has just forked.
+    # Ctrl-C pressed twice ends it at once, or once while items run; and SIGTERM once its default
+    # action is back, in the program and in a child that it has just forked.
     at_once = sent.count(signal.SIGINT) > 1
+    at_once = at_once or (signal.SIGINT in sent and "still running: callback" in said)
     if ending == "dies":
         at_once = at_once or signal.SIGTERM in storm.sent or sent.count(signal.SIGTERM) > 1
         registered = {one for one in registered if one[0] == str(pid)}
