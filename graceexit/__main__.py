@@ -74,9 +74,8 @@ def parser() -> argparse.ArgumentParser:
     ready.add_argument(
         "--after",
         type=_seconds,
-        default=1.0,
         metavar="SECONDS",
-        help="so long before the signal is sent (1)",
+        help="so long before the signal is sent (1 with --url, else 0)",
     )
     end = top.add_argument_group("how it is ended")
     end.add_argument(

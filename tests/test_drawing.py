@@ -308,13 +308,17 @@ def test_requests_that_a_dying_worker_takes_from_the_others_are_lost():
         Request(ZERO + 1, ZERO + 2, 200),
         Request(ZERO + 1, ZERO + 2, error="reset"),
         Request(ZERO + 1, ZERO + 2, refused=True),
+        Request(ZERO + 1, ZERO + 2, 503),
+        Request(ZERO + 2, ZERO + 4, 200),
+        Request(ZERO + 2, ZERO + 4, error="reset"),
         Request(ZERO + 3, ZERO + 4, error="reset"),
     ]
     counts = count(requests, ZERO, ZERO + 3)
-    assert (counts.lost, counts.lost_between, counts.dropped_after) == (0, 2, 1)
-    (loss,) = of_requests(counts)
+    assert (counts.in_flight, counts.lost, counts.lost_between) == (2, 1, 3)
+    assert counts.dropped_after == 1
+    _, loss = of_requests(counts)
     assert loss.what == (
-        "2 requests that were sent after one worker was told to end had no answer, though the"
+        "3 requests that were sent after one worker was told to end had no answer, though the"
         " service goes on"
     )
 

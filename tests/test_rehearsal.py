@@ -372,7 +372,33 @@ def test_a_program_that_ends_as_it_is_asked_for_its_stacks_is_late(rehearse):
     assert killed
 
 
-def test_a_shell_that_does_not_pass_the_signal_on_is_blamed(rehearse):
+@pytest.mark.parametrize(
+    ("script", "advice"),
+    [
+        ("sleep 1000; true", ["Write the command so that", "    exec sleep 1000"]),
+        ("sleep 1000 & sleep 1001 & wait", ["Let the script have a trap for SIGTERM that"]),
+    ],
+)
+def test_a_shell_that_does_not_pass_the_signal_on_is_blamed(rehearse, script, advice):
+    """It may stand anywhere between the signal and the service, as under `npm start`."""
+    run = rehearse(
+        f"""
+        import signal, subprocess, sys
+        child = subprocess.Popen(["sh", "-c", "echo ready; {script}"])
+        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        child.wait()
+        """,
+        *("--within", 1),
+    )
+    assert run.finish() == 1
+    lost = run.lost()
+    assert all("P1 sh" not in what for what, *_ in lost)
+    for _, first, *more in lost:
+        assert first == "Process P1 sh got SIGTERM and died of it, without passing it on."
+        assert [line[: len(said)] for line, said in zip(more, advice, strict=True)] == advice
+
+
+def test_a_parent_that_does_not_pass_the_signal_on_is_blamed(rehearse):
     """Where the threads of its children are is beside the point: they have not heard of it."""
     run = rehearse(
         """
@@ -386,8 +412,37 @@ def test_a_shell_that_does_not_pass_the_signal_on_is_blamed(rehearse):
     ((what, *more),) = run.lost()
     assert what.startswith("process P1 python")
     assert what.endswith("had to be killed after 1 s")
-    assert more[0] == ("Process P0 service.py got SIGTERM and died of it, without passing it on.")
-    assert more[2].startswith("    exec python")
+    assert more == [
+        "Process P0 service.py got SIGTERM and died of it, without passing it on.",
+        "It has no handler of SIGTERM. Let it have one that ends what it has started.",
+    ]
+
+
+def test_a_report_of_its_own_does_not_hide_that_an_item_has_failed(rehearse, tmp_path):
+    """A program may have its reports written elsewhere; here they come to the rehearsal."""
+    run = rehearse(
+        f"""
+        import time, graceexit
+        graceexit.install(report={str(tmp_path / "own.jsonl")!r})
+        graceexit.on_exit(lambda: 1 / 0, name="fails")
+        print("ready")
+        while True:
+            time.sleep(0.01)
+        """
+    )
+    assert run.finish() == 1
+    ((what, *_),) = run.lost()
+    assert "callback 'fails'" in what
+    assert "failed: ZeroDivisionError" in what
+
+
+def test_the_signal_waits_where_there_are_no_requests_too(rehearse):
+    """A job of a queue has to be under way, which nobody sees from outside."""
+    run = rehearse(OBEDIENT, *("--after", 2))
+    assert run.finish() == 0
+    (strike,) = run.seen["signals"]
+    (process,) = run.seen["processes"]
+    assert strike["time"] - process["begun"] > 2
 
 
 def test_a_program_without_a_handler_is_told_what_becomes_of_it_in_a_container(rehearse):

@@ -90,16 +90,18 @@ class Clients:
 def ask(url: str, timeout: float, *, whole: bool = True) -> Request:
     """Send one request on a connection of its own; wait for the *whole* answer, or its status."""
     parts = urlsplit(url)
-    connection = _connection(parts.scheme, parts.netloc, timeout)
+    connection, context = _connection(parts.scheme, parts.netloc, timeout)
     request = Request(time.time())
     try:
         try:
-            connection.connect()
+            http.client.HTTPConnection.connect(connection)  # without TLS, which comes then
         except OSError as error:
             request.refused = True
             request.error = str(error)
             return request
         request.sent = time.time()
+        if context is not None:
+            connection.sock = context.wrap_socket(connection.sock, server_hostname=connection.host)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         path = quote(path, safe=string.punctuation)
         connection.request("GET", path, headers={"Connection": "close"})
@@ -115,15 +117,17 @@ def ask(url: str, timeout: float, *, whole: bool = True) -> Request:
     return request
 
 
-def _connection(scheme: str, netloc: str, timeout: float) -> http.client.HTTPConnection:
-    """Return a connection that has yet to be made."""
+def _connection(
+    scheme: str, netloc: str, timeout: float
+) -> tuple[http.client.HTTPConnection, ssl.SSLContext | None]:
+    """Return a connection that has yet to be made, and how it is secured."""
     if scheme == "https":
         # The certificate of a service on one's own machine is seldom one that is trusted.
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        return http.client.HTTPSConnection(netloc, timeout=timeout, context=context)
-    return http.client.HTTPConnection(netloc, timeout=timeout)
+        return http.client.HTTPSConnection(netloc, timeout=timeout, context=context), context
+    return http.client.HTTPConnection(netloc, timeout=timeout), None
 
 
 def count(requests: list[Request], zero: float, last: float = 0.0) -> Counts:
@@ -141,7 +145,10 @@ def count(requests: list[Request], zero: float, last: float = 0.0) -> Counts:
         if one.status:
             counts.answered += 1
             counts.statuses[str(one.status)] = counts.statuses.get(str(one.status), 0) + 1
-        if zero <= one.sent < last and not one.status:
+        failed = not one.status or (healthy and one.status >= SERVER_ERROR)
+        if zero <= one.sent < last and one.ended >= last and not one.refused:
+            _count_in_flight(counts, one, healthy=healthy)  # of the second signal
+        elif zero <= one.sent < last and failed:
             counts.lost_between += 1
         elif one.sent >= zero:
             _count_after(counts, one, zero)

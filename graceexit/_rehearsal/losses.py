@@ -73,17 +73,17 @@ def of_killed(processes: list[Process], facts: Facts) -> list[Loss]:
     say alike is said once.
     """
     killed = {one.pid: one for one in processes if one.killed}
-    main = facts.processes[0]
-    heard = any(facts.attitudes.get(pid) for pid in killed)  # to pass it on would be no use
-    if killed and not heard and facts.to == "main" and died_by_default(main, facts):
-        return [_not_passed_on(main, list(killed.values()), facts)]
+    untold = _untold(processes, facts)
+    lost = [_not_passed_on(group, facts) for group in untold]
+    for group in untold:
+        for one in group:
+            del killed[one.pid]
     wanted = [one for one in killed.values() if not (one.is_helper and one.parent in killed)]
     parents = {one.parent for one in wanted}
     alike: dict[tuple[str, ...], list[Process]] = {}
     for one in wanted:
         if one.pid not in parents:
             alike.setdefault(tuple(_kept(one, facts)), []).append(one)
-    lost = []
     for more, group in alike.items():
         who = _listed([one.pid for one in group], group[0].short)
         what = f"process {who} had to be killed after {seconds(facts.within)}"
@@ -103,19 +103,54 @@ def died_by_default(process: Process, facts: Facts) -> bool:
     return process.pid in facts.defaulting and name == facts.strikes[0].signal
 
 
-def _not_passed_on(main: Process, killed: list[Process], facts: Facts) -> Loss:
-    """Return the processes that went on without *main*, which has told nobody of the signal."""
-    name = facts.strikes[0].signal
-    pids = [one.pid for one in killed]
-    first = next((one for one in killed if one.parent == main.pid), killed[0])
-    return Loss(
-        f"process {_listed(pids, killed[0].short)} had to be killed after {seconds(facts.within)}",
-        [
-            f"Process {main.pid} {main.short} got {name} and died of it, without passing it on.",
+def _untold(processes: list[Process], facts: Facts) -> list[list[Process]]:
+    """Return who was killed and had not heard of the signal: each child of one that died of it."""
+    known = {one.pid: one for one in facts.processes}
+    struck = {pid for strike in facts.strikes for pid in strike.pids}
+    groups: dict[int, list[Process]] = {}
+    for one in processes:  # parents come first
+        parent = known.get(one.parent)
+        if not one.killed or one.pid in struck or facts.attitudes.get(one.pid):
+            continue
+        if one.parent in groups:
+            groups[one.pid] = groups[one.parent]
+        elif parent is not None and _kept_it(parent, facts):
+            groups[one.pid] = []
+        if one.pid in groups:
+            groups[one.pid].append(one)
+    return list({id(group): group for group in groups.values()}.values())
+
+
+def _kept_it(process: Process, facts: Facts) -> bool:
+    """Return whether a process died of the signal and cannot have passed it on."""
+    died = signal_name(-(process.status or 0)) == facts.strikes[0].signal
+    return died and (is_shell(process) or process.pid in facts.defaulting)
+
+
+def is_shell(process: Process) -> bool:
+    """Return whether a process runs a shell."""
+    return process.short in {"sh", "dash", "bash", "ash", "ksh", "zsh", "busybox"}
+
+
+def _not_passed_on(group: list[Process], facts: Facts) -> Loss:
+    """Return the processes that went on without their parent, which has told nobody."""
+    first, name = group[0], facts.strikes[0].signal
+    parent = next(one for one in facts.processes if one.pid == first.parent)
+    who = _listed([one.pid for one in group], first.short)
+    more = [
+        f"Process {parent.pid} {parent.short} got {name} and died of it, without passing it on."
+    ]
+    siblings = [one for one in facts.processes if one.parent == parent.pid and one.killed]
+    if not is_shell(parent):
+        more += [f"It has no handler of {name}. Let it have one that ends what it has started."]
+    elif len(siblings) > 1:
+        more += [f"Let the script have a trap for {name} that passes it on, and waits."]
+    else:
+        more += [
             "Write the command so that the service takes the place of the shell:",
             f"    exec {first.name}",
-        ],
-    )
+        ]
+    return Loss(f"process {who} had to be killed after {seconds(facts.within)}", more)
 
 
 def _kept(process: Process, facts: Facts, *, waits: bool = False) -> list[str]:

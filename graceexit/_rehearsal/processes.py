@@ -167,7 +167,7 @@ class Processes:
                 try:
                     os.kill(one.pid, signal.SIGKILL)
                 except ProcessLookupError:
-                    pass
+                    one.ended = one.ended or time.time()
                 except PermissionError:
                     one.denied = True
 
@@ -223,21 +223,30 @@ def send(pid: int, signum: int) -> bool:
     return True
 
 
+def has_proc() -> bool:
+    """Return whether /proc is there, and not that of another namespace of processes."""
+    try:
+        return (PROC / "self").readlink().name == str(os.getpid())
+    except OSError:
+        return False
+
+
 def is_over(process: Process) -> bool:
     """Return whether a process has ended, whether or not its parent has been told."""
     if process.pidfd >= 0:
         poll = select.poll()
         poll.register(process.pidfd, select.POLLIN)
         return bool(poll.poll(0))
-    if PROC.joinpath("self").exists():
+    if has_proc():
         return _stat(process.pid)[:1] in ([], ["Z"], ["X"])
     return not send(process.pid, 0)
 
 
 def tree(root: int, main: int) -> dict[int, int]:
     """Return every descendant of *root*, with its parent."""
-    if not PROC.joinpath("self").exists():
-        return _tree_of_psutil(root, main)
+    if not has_proc():
+        # That of another namespace would lead psutil to strangers.
+        return {main: root} if PROC.exists() else _tree_of_psutil(root, main)
     children = _children if PROC.joinpath(f"self/task/{root}/children").exists() else _scan()
     found: dict[int, int] = {}
     waiting = [root]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TICK = 0.02  # seconds between two looks at who has come; an end is seen at once
 QUIET = 1.0  # seconds without output: it is ready, where nothing else says so
+AFTER = 1.0  # seconds in which there are requests before the signal
 SETTLED = 0.5  # seconds without a new process
 SETTLING = 5.0  # seconds that this may take
 ASKING = 1.0  # seconds for the first answer of the URL, while it is waited for
@@ -44,7 +45,7 @@ class Options:
     url: str | None = None
     until: str | None = None
     clients: int = 4
-    after: float = 1.0
+    after: float | None = None
     signum: int = signal.SIGTERM
     to: str = "main"
     again: float | None = None
@@ -177,13 +178,16 @@ class Rehearsal:
             self._look("waiting for its workers")
             if len(known) != count:
                 count, since = len(known), time.monotonic()
-        if not options.url:
-            return
-        self._clients = clients.Clients(options.url, options.clients, options.within + REST)
-        self._clients.start()
-        until = time.monotonic() + options.after
+        if options.url:
+            self._clients = clients.Clients(options.url, options.clients, options.within + REST)
+            self._clients.start()
+        after = options.after
+        if after is None:
+            after = AFTER if options.url else 0.0
+        until = time.monotonic() + after
         while time.monotonic() < until:
-            self._look(f"{len(self._clients.requests)} requests answered")
+            count = len(self._clients.requests) if self._clients else 0
+            self._look(f"{count} requests answered" if options.url else "waiting, as --after says")
 
     def _look(self, doing: str) -> None:
         """Look at the processes before the signal, of which the first has to be there."""
@@ -285,6 +289,7 @@ def environment(folder: Path) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": os.pathsep.join(paths),
         "GRACEEXIT_REPORT": str(folder / "{pid}.jsonl"),
+        "GRACEEXIT_REHEARSAL": str(folder / "{pid}.jsonl"),  # whatever `install` is given
         "GRACEEXIT_STACKS": f"{stacks.SIGNUM}:{folder}",
     }
 

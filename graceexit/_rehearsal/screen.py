@@ -36,7 +36,7 @@ class Screen:
 
     def drain(self, pipe: IO[bytes], until: str | None) -> None:
         """Show what comes out of the pipe, and notice when *until* has been printed."""
-        self._until = (until or "").encode()
+        self._until = os.fsencode(until or "")
         self._thread = threading.Thread(target=self._drain, args=[pipe], daemon=True)
         self._thread.start()
 

@@ -133,7 +133,8 @@ def _without_passing(facts: Facts, zero: float) -> tuple[list[Process], list[str
     """Return the processes to draw: not each `sleep` of a script that waits; and what is said."""
     alike: dict[str, list[Process]] = {}
     for one in facts.processes:
-        if one.begun > zero and one.status == 0 and one.pid not in facts.reports.of:
+        is_well = one.status in {0, None} and not one.killed  # None: an old kernel tells nothing
+        if one.begun > zero and is_well and one.pid not in facts.reports.of:
             alike.setdefault(one.name, []).append(one)
     hidden = [one for group in alike.values() for one in group[PASSING:]]
     notes = [
