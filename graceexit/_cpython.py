@@ -43,9 +43,12 @@ LOCKING = {
     *("getvalue", "setvalue"),  # of a Value of multiprocessing
 }
 # Methods of locks: those that are written in C have no frame, and what follows them may be a `try`
-# in whose `finally` the lock is given back. In `threading` `acquire` may wait for long.
-LOCKS = {"acquire", "acquire_lock", "release", "_release_save"}
-LOCKS_OF_THREADING = {"_release_save"}
+# in whose `finally` the lock is given back. Those of `threading` and the like may wait for long.
+LOCKS = {"acquire", "acquire_lock", "_release_save"}
+if sys.version_info < (3, 11):  # looks for signals between any two instructions
+    LOCKS.add("release")
+LOCKS_THAT_WAIT = {"_release_save"}
+PATIENT = {"threading", *(f"{name}.synchronize" for name in MULTIPROCESSING)}
 # LOAD_ATTR, and up to 3.11 LOAD_METHOD, whose argument is the index of a name; from 3.12 on twice.
 LOADS = {(3, 13): {82}, (3, 14): {80}, (3, 15): {79}}.get(sys.version_info[:2], {106, 160})
 # Functions that start a thread or a process. Whoever is to end it knows it when they have returned.
@@ -197,7 +200,7 @@ def is_at_lock(frame: "FrameType | None") -> bool:
     if module == "graceexit._latch":  # a bell waits for whoever rings it
         return False
     code = frame.f_code
-    wanted = LOCKS_OF_THREADING if module == "threading" else LOCKS
+    wanted = LOCKS_THAT_WAIT if module in PATIENT else LOCKS
     places = {place for place, name in enumerate(code.co_names) if name in wanted}
     if not places:
         return False

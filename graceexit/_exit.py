@@ -41,6 +41,7 @@ from graceexit._story import named, running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from graceexit._hold import Hold
@@ -55,9 +56,16 @@ class Exit:
     """The main thread's part in the end of one process; a forked child has another one."""
 
     def __init__(
-        self, ender: Ender, registry: "Registry", exiting: Latch, handlers: _signals.Handlers
+        self,
+        ender: Ender,
+        registry: "Registry",
+        exiting: Latch,
+        handlers: _signals.Handlers,
+        holding: "Callable[[], Hold | None]",
     ) -> None:
         self.ender = ender
+        self._holding = holding  # what `hold` has returned, if it has been called
+        ender.unwinding.takes = self._takes
         self.limits = ender.limits
         self.story = ender.story
         self._registry = registry
@@ -79,7 +87,12 @@ class Exit:
                 self.limits.begin(since)
                 self.ender.start()
 
-    def end_by(self, signum: int, frame: "FrameType | None", holding: "Hold | None") -> None:
+    def _takes(self, signum: int) -> bool:
+        """Return whether the main thread has something in hand, and unwinds when it has not."""
+        holding = self._holding()
+        return holding is not None and holding.takes(signum, self.unwind_by)
+
+    def end_by(self, signum: int, frame: "FrameType | None") -> None:
         """Do what the default action would do, after the clean-up."""
         if self._dying:  # what it would do is being done
             return
@@ -92,7 +105,7 @@ class Exit:
         # A hook that raises would skip the others. Python handles there what came between the
         # program's end and the first line of its own.
         if not (ender.reached or _cpython.is_shutting_down(frame)):
-            if first and not (holding is not None and holding.takes(signum, self.unwind_by)):
+            if first and not self._takes(signum):
                 ender.unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
         elif not has_ender and _cpython.is_in_join(frame):  # nobody else makes this thread leave it
             _cpython.hide(Leave)
@@ -109,11 +122,12 @@ class Exit:
         if signum == SIGINT != self.ender.signum:
             self.ender.unwinding.interrupt()
         else:
-            self.ender.unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
+            interrupt = _signals.getsignal(SIGINT)
+            self.ender.unwinding.begin(signum, frame, interrupt, here=True)
 
-    def press(self, signum: int, holding: "Hold | None") -> bool:
+    def press(self, signum: int) -> bool:
         """Note Ctrl-C; return whether it is held, or Python's own handler is to be called."""
-        if held := holding is not None and holding.takes(signum, self.unwind_by):
+        if held := self._takes(signum):
             self.limits.ask()
             self.notice(signum)
             self.ender.start()
@@ -256,7 +270,7 @@ class Exit:
             self.ender.answer_at = now + _cpython.LOOKS
             self._pressed = now
             self.notice(signum)
-            self.end_by(signum, frame, None)
+            self.end_by(signum, frame)
         elif now - self._pressed >= _signals.SAME_PRESS:
             self._pressed = NEVER
             if phase == WAITING:

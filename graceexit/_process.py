@@ -112,7 +112,8 @@ class Process:
         if is_possible and self.settings.grace is not None:
             self.handlers.put_for_ctrl_c()
         # Where the main thread cannot set them nobody can, as in a subinterpreter.
-        self._handled = self._handled or is_possible or _signals.is_main_thread()
+        if is_possible or _signals.is_main_thread():  # another thread has nothing to take back
+            self._handled = True
         if self._handled and ending is None:
             self.registry._attend = None
 
@@ -204,7 +205,8 @@ class Process:
 
             given = self.registry._runs(), self.exiting, self.handlers, self._executors
             ender = Ender(*given, self.settings, self.at_exit)  # type: ignore[arg-type]
-            ending = Exit(ender, self.registry, self.exiting, self.handlers)
+            holding = lambda: self._holding  # noqa: E731
+            ending = Exit(ender, self.registry, self.exiting, self.handlers, holding)
             ending.limits.is_forking = lambda: self._forking > 0
             vars(self).setdefault("exit", ending)  # a handler may come between: one of two is kept
         return self.exit
@@ -221,12 +223,12 @@ class Process:
         if ending is None:  # uninstalled, or a forked child that has registered nothing
             _signals.die(signum)
         else:
-            ending.end_by(signum, frame, self._holding)
+            ending.end_by(signum, frame)
         return None
 
     def _on_ctrl_c(self, signum: int, frame: "FrameType | None", layer: _signals.Layer) -> object:
         """Note Ctrl-C, and raise KeyboardInterrupt unless the main thread has something in hand."""
-        if (ending := self.ending()) is not None and ending.press(signum, self._holding):
+        if (ending := self.ending()) is not None and ending.press(signum):
             return None
         return layer.previous(signum, frame)
 

@@ -55,7 +55,7 @@ AGAIN = (
     0.001  # seconds after which what was ignored, or was put off for an instant, is raised again
 )
 INSTANT = 1.0  # seconds at most for what takes an instant, such as to take a lock
-BLOCKED = 0.01  # seconds at most for a line that takes one: it may be waiting for it
+BLOCKED = 0.5  # seconds at most for a line that takes one: it may be waiting for it
 
 # The worker loops of executors and pools, and what they call first with the exception of a job.
 WORKERS = {"_process_worker": "_ExceptionWithTraceback", "worker": "ExceptionWithTraceback"}
@@ -79,14 +79,30 @@ class Unwinding:
         self._ring = ring  # wakes the thread that looks whether it is to be raised again
         self._prepare = prepare  # sets the handler in which it is, if somebody can send the signal
         self._say = say  # tells of an error of the main task
+        # Whether the main thread has something in hand, and unwinds by this signal when it has not.
+        self.takes: Callable[[int], bool] = lambda _: False
+        self._signum = 0
+        self._task: Any = None  # the main task of asyncio that is waited for
         self._error: BaseException = SystemExit()  # what is raised
         self._at = NEVER  # when it is to be raised again
         self._instant_until = 0.0  # what is put off for an instant is left then all the same
         self._of_trio: Any = None  # its handler of SIGINT, where that is what unwinds
         self._ignoring = StandIn(sys, "unraisablehook", self._unraisable)
 
-    def begin(self, signum: int, frame: "FrameType | None", interrupt: "Any") -> None:
-        """Unwind, in the handler of *signum*; *interrupt* is the handler of SIGINT."""
+    def begin(
+        self,
+        signum: int,
+        frame: "FrameType | None",
+        interrupt: "Any",
+        *,
+        here: bool = False,
+    ) -> None:
+        """
+        Unwind, in the handler of *signum*; *interrupt* is the handler of SIGINT.
+
+        *here* it is at the end of a block under `hold`, and not one step further.
+        """
+        self._signum = signum
         self._error = SystemExit(128 + signum)
         for one in whole_stack(frame):
             sends = WORKERS.get(one.f_code.co_name)
@@ -96,7 +112,7 @@ class Unwinding:
             return
         self._instant_until = CLOCK[0]() + INSTANT
         if (task := main_task(frame)) is not None:
-            self._wait_for(task, interrupt, is_cancelled=is_closing(frame))
+            self._wait_for(task, interrupt, is_cancelled=is_closing(frame), here=here)
             return
         if str(getattr(interrupt, "__module__", "")).startswith("trio."):
             self._of_trio = interrupt
@@ -127,7 +143,9 @@ class Unwinding:
         """Raise it again, if that is due: in a handler, on the main thread."""
         if self.due() <= 0:
             self._at = NEVER
-            self._unwind_from(frame)
+            # Meanwhile it may have begun to unwind, or have taken something in hand.
+            if not (is_under_way() or self.takes(self._signum)):
+                self._unwind_from(frame)
 
     def _unwind_from(self, frame: "FrameType | None") -> None:
         """Unwind, unless *frame* closes a loop, or is about to do what must not be cut."""
@@ -163,7 +181,7 @@ class Unwinding:
 
     def end(self) -> None:
         """Put back what was replaced."""
-        self._at = NEVER
+        self._at, self._task = NEVER, None
         self._ignoring.take_away()
 
     def let_go(self) -> None:
@@ -171,7 +189,7 @@ class Unwinding:
         forget_frames(self._error)
         self._error = SystemExit()
 
-    def _wait_for(self, task: "Any", interrupt: "Any", *, is_cancelled: bool) -> None:
+    def _wait_for(self, task: "Any", interrupt: "Any", *, is_cancelled: bool, here: bool) -> None:
         """Have the main task of asyncio end, and then leave its loop."""
         asyncio: Any = sys.modules["asyncio"]
 
@@ -188,13 +206,19 @@ class Unwinding:
         # A second cancellation would cut what Ctrl-C, or the end of the loop, has begun.
         runner = getattr(getattr(interrupt, "func", None), "__self__", None)
         is_cancelled = is_cancelled or bool(getattr(runner, "_interrupt_count", 0))
-        task.add_done_callback(ended)
+        if task is not self._task:
+            self._task = task
+            task.add_done_callback(ended)
+        if here and not is_cancelled and asyncio.current_task(task.get_loop()) is task:
+            raise asyncio.CancelledError  # its next `await` may stand in the next block
         self._put_off(TURN)
         task.get_loop().call_soon_threadsafe(self._turned, None if is_cancelled else task)
 
     def _turned(self, task: "Any") -> None:
         """Note that the loop turns, and cancel *task* where that is heard: nobody else has."""
         self._at = NEVER
+        if task is not None and self.takes(self._signum):
+            return
         future = waited_for(task)
         if future is not None and future.done():
             task.get_loop().call_soon(self._turned, task)

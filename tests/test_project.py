@@ -54,6 +54,7 @@ LOST_SOMETHING = """
     a program that the main thread starts
     a counter of multiprocessing
     a program whose output is followed
+    an asyncio consumer that always has messages
     a wait_for that is always served
     a service at its memory limit
     a child that writes

@@ -1333,6 +1333,106 @@ def test_the_main_thread_finishes_what_it_has_in_hand(script, tmp_path, shape, s
 
 
 @pytest.mark.field(kind="a message in hand")
+@pytest.mark.field(kind="an asyncio consumer that always has messages")
+@pytest.mark.parametrize("strikes", ["in it", "before it"])
+@pytest.mark.parametrize("loop", ["asyncio", pytest.param("uvloop", marks=needs("uvloop"))])
+def test_a_block_that_asyncio_does_not_leave_is_finished(script, strikes, loop):
+    """What is awaited is there already, so that the task comes to the next block at once."""
+    lines, status = script(f"""
+        import asyncio, os, signal
+        import {loop} as runs
+        import graceexit
+
+        def strike(where, number):
+            if where == {strikes!r} and number == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        async def main():
+            messages = asyncio.Queue()
+            for number in range(10_000):
+                messages.put_nowait(number)
+            while True:
+                strike("before it", messages.qsize() - 9_990)
+                with graceexit.hold():
+                    taken.append(await messages.get())
+                    strike("in it", taken[-1])
+                    await asyncio.sleep(0.002)
+                    handled.append(taken[-1])
+
+        taken, handled = [], []
+        graceexit.on_exit(lambda: print(taken == handled))
+        runs.run(main())
+    """).finish()
+    assert (steps(lines), status) == (["True"], -SIGTERM)
+
+
+STRIKES = """
+    import asyncio, os, signal, time
+    import graceexit
+    from graceexit import _unwinding
+
+    class Lock:
+        def acquire(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def work():
+        until = time.monotonic() + 0.1
+        while time.monotonic() < until:
+            pass
+        print("finished")
+
+    graceexit.on_exit(lambda: print("closed"))
+"""
+
+
+def test_what_was_put_off_does_not_cut_a_block(script):
+    """The signal came as a lock was taken, and a moment later the main thread is in the block."""
+    lines, status = script(f"""{STRIKES}
+    Lock().acquire()
+    with graceexit.hold():
+        work()
+    time.sleep(60)
+    """).finish()
+    assert (steps(lines), status) == (["finished", "closed"], -SIGTERM)
+
+
+def test_what_was_put_off_does_not_cut_what_unwinds(script):
+    """Ctrl-C came meanwhile."""
+    lines, status = script(f"""{STRIKES}
+    try:
+        Lock().acquire()
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        work()
+    """).finish()
+    assert (steps(lines), status) == (["finished", "closed"], -SIGTERM)
+
+
+def test_a_loop_that_does_not_turn_does_not_cut_a_block(script):
+    """The block ends, the main task is cancelled there, and the loop is left once."""
+    lines, status = script(f"""{STRIKES}
+    _unwinding.TURN = 0.02
+
+    async def other():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.01)
+            print("other")
+
+    async def main():
+        task = asyncio.create_task(other())
+        await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with graceexit.hold():
+            work()
+        await task
+
+    asyncio.run(main())
+    """).finish()
+    assert (steps(lines), status) == (["finished", "other", "closed"], -SIGTERM)
+
+
 def test_ctrl_c_pressed_twice_quickly_does_not_end_the_block(script):
     """It is one press, as of a person who holds the keys down."""
     lines, status = script("""
