@@ -531,7 +531,11 @@ def test_a_script_that_has_become_a_server_is_called_by_its_name(rehearse, tmp_p
     """An entrypoint may take its time before it does so."""
     (tmp_path / "server.py").write_text(dedent(OBEDIENT), encoding="utf-8")
     run = rehearse(
-        "import os, sys, time; time.sleep(1); os.execv(sys.executable, ['python', 'server.py'])"
+        """
+        import os, sys, time
+        time.sleep(1)
+        os.execv(sys.executable, [sys.executable, "server.py"])
+        """
     )
     assert run.finish() == 0
     assert run.processes() == [("server.py", -15, False)]
