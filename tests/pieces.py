@@ -12,7 +12,7 @@ def exit_of(process, grace=None, linger=5.0, clock=time.monotonic):
     process.settings.change(grace=grace, linger=linger)
     given = process.registry._runs(), process.exiting, process.handlers, Executors()
     ender = Ender(*given, process.settings, process.at_exit)
-    ending = Exit(ender, process.registry, process.exiting, process.handlers)
+    ending = Exit(ender, process.registry, process.exiting, process.handlers, lambda: None)
     ending.limits.clock = clock
     ending.limits._timer = None
     return ending
