@@ -217,12 +217,12 @@ class Unwinding:
     def _turned(self, task: "Any") -> None:
         """Note that the loop turns, and cancel *task* where that is heard: nobody else has."""
         self._at = NEVER
-        if task is not None and self.takes(self._signum):
+        if task is None or self.takes(self._signum):
             return
         future = waited_for(task)
         if future is not None and future.done():
             task.get_loop().call_soon(self._turned, task)
-        elif task is not None:
+        else:
             if future is not None:
                 future.cancel()  # before it can be done
             task.cancel()

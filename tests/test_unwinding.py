@@ -919,14 +919,16 @@ TAKEN = {
 def test_no_lock_is_left_taken_that_has_no_frame(script, how):
     """It is taken in C, and given back in the `finally` of a `try` that comes after that."""
     head = """
-        import collections, contextlib, functools, os, signal, subprocess, threading, time
+        import collections, contextlib, functools, os, signal, subprocess, sys, threading, time
         import graceexit
 
         # Functions in C that send the signal, and return what is true.
         send = functools.partial(max, [signal.SIGTERM], key=functools.partial(os.kill, os.getpid()))
 
         class Lock:
-            acquire = __enter__ = collections.defaultdict(send).__getitem__
+            acquire = collections.defaultdict(send).__getitem__
+            # From 3.15 on it is called without the object, which it is bound to.
+            __enter__ = staticmethod(send) if sys.version_info >= (3, 15) else acquire
             _release_save = staticmethod(send)
             _is_owned = locked = lambda *_: True
             _acquire_restore = release = __exit__ = lambda *_: print("given back")
