@@ -14,9 +14,12 @@ SystemExit is raised in it, in the handler. It is done otherwise where that woul
 * Whoever takes a lock, gives it back or wakes who waits for it does so first: nobody would give it
   back. Whoever starts a thread, a process or a job does that first: nobody would end a worker of
   which its pool has not been told. It is a matter of an instant, and put off by a millisecond; what
-  takes more than a second is not waited for.
+  takes more than a second is not waited for. (A lock in C has no frame: the line that calls it is
+  looked at, for half a second, for whoever is there may be waiting for the lock.)
 * Whoever is unwinding already (KeyboardInterrupt, SystemExit) is not cut.
-* In `hold` all this is done when the block has ended.
+* In `hold` all this is done when the block has ended. It is asked whenever something is raised that
+  was put off; and asyncio's main task is cancelled where the block ends, for its next `await` may
+  stand in the next block.
 
 What was raised in a `__del__` or a callback of C code is ignored by Python, which tells
 `sys.unraisablehook`; and a loop that does not turn ends no task. Then it is raised again, in the
