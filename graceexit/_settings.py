@@ -60,9 +60,10 @@ class Settings:
         linger = seconds(self.linger if linger is ... else linger, "linger", zero=True)
         signals = checked(self.signals if signals is ... else signals)
         report = self.report if report is ... else report
-        report = os.environ.get("GRACEEXIT_REHEARSAL") or report
         if report is not None and not isinstance(report, (str, os.PathLike)):
             raise TypeError(f"report must be a path, or None for no report; got {report!r}")
+        # A rehearsal has to see every report, wherever else it would go.
+        report = os.environ.get("GRACEEXIT_REHEARSAL") or report
         report = None if report is None else os.fspath(report)
         self.grace, self.linger, self.signals, self.report = grace, linger, signals, report
 

@@ -88,7 +88,7 @@ class Unwinding:
         self._task: Any = None  # the main task of asyncio that is waited for
         self._error: BaseException = SystemExit()  # what is raised
         self._at = NEVER  # when it is to be raised again
-        self._instant_until = 0.0  # what is put off for an instant is left then all the same
+        self._begun = 0.0  # since then it may have been put off for an instant
         self._of_trio: Any = None  # its handler of SIGINT, where that is what unwinds
         self._ignoring = StandIn(sys, "unraisablehook", self._unraisable)
 
@@ -103,7 +103,7 @@ class Unwinding:
         """
         Unwind, in the handler of *signum*; *interrupt* is the handler of SIGINT.
 
-        *here* it is at the end of a block under `hold`, and not one step further.
+        With *here* the main thread goes no step further: it is at the end of a block under `hold`.
         """
         self._signum = signum
         self._error = SystemExit(128 + signum)
@@ -113,7 +113,7 @@ class Unwinding:
                 one.f_globals[sends] = self.park  # this process is about to be gone
         if is_under_way():
             return
-        self._instant_until = CLOCK[0]() + INSTANT
+        self._begun = CLOCK[0]()
         if (task := main_task(frame)) is not None:
             self._wait_for(task, interrupt, is_cancelled=is_closing(frame), here=here)
             return
@@ -165,10 +165,10 @@ class Unwinding:
 
     def _is_to_wait(self, frame: "FrameType | None") -> bool:
         """Return whether *frame* does what takes an instant, and leaves a mess where it is cut."""
-        left = self._instant_until - CLOCK[0]()
-        if left > INSTANT - BLOCKED and is_at_lock(frame):
+        waited = CLOCK[0]() - self._begun
+        if waited < BLOCKED and is_at_lock(frame):
             return True
-        return left > 0 and (is_locking(frame) or is_starting(frame))
+        return waited < INSTANT and (is_locking(frame) or is_starting(frame))
 
     def _put_off(self, seconds: float) -> bool:
         """

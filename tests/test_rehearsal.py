@@ -351,7 +351,6 @@ def test_a_program_that_blocks_the_signal_is_said_to_do_so(rehearse):
     assert run.lost()[0][1] == "Its main thread blocks SIGTERM."
 
 
-@pytest.mark.field(kind="a child that leaves its session")
 def test_a_program_that_ends_as_it_is_asked_for_its_stacks_is_late(rehearse):
     """It was there when the time was over: in production it would have been killed."""
     run = rehearse(
@@ -549,6 +548,7 @@ def test_that_nobody_reads_the_drawing_changes_nothing(program, tmp_path):
     assert json.loads((tmp_path / "seen.json").read_text())["ok"]
 
 
+@pytest.mark.field(kind="a child that leaves its session")
 def test_whoever_leaves_the_session_is_found(rehearse):
     """A process that has made itself a daemon is watched, asked and killed like the others."""
     run = rehearse(

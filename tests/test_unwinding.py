@@ -1334,7 +1334,6 @@ def test_the_main_thread_finishes_what_it_has_in_hand(script, tmp_path, shape, s
     assert status in {-signum for signum in SENT_BY[sent]}
 
 
-@pytest.mark.field(kind="a message in hand")
 @pytest.mark.field(kind="an asyncio consumer that always has messages")
 @pytest.mark.parametrize("strikes", ["in it", "before it"])
 @pytest.mark.parametrize("loop", ["asyncio", pytest.param("uvloop", marks=needs("uvloop"))])
@@ -1435,6 +1434,7 @@ def test_a_loop_that_does_not_turn_does_not_cut_a_block(script):
     assert (steps(lines), status) == (["finished", "other", "closed"], -SIGTERM)
 
 
+@pytest.mark.field(kind="a message in hand")
 def test_ctrl_c_pressed_twice_quickly_does_not_end_the_block(script):
     """It is one press, as of a person who holds the keys down."""
     lines, status = script("""

@@ -97,10 +97,14 @@ def of_killed(processes: list[Process], facts: Facts) -> list[Loss]:
     return lost
 
 
+def died_of_it(process: Process, facts: Facts) -> bool:
+    """Return whether a process has died of the very signal that was sent first."""
+    return signal_name(-(process.status or 0)) == facts.strikes[0].signal
+
+
 def died_by_default(process: Process, facts: Facts) -> bool:
     """Return whether the signal itself has ended a process, which had no handler for it."""
-    name = signal_name(-(process.status or 0))
-    return process.pid in facts.defaulting and name == facts.strikes[0].signal
+    return process.pid in facts.defaulting and died_of_it(process, facts)
 
 
 def _untold(processes: list[Process], facts: Facts) -> list[list[Process]]:
@@ -114,17 +118,17 @@ def _untold(processes: list[Process], facts: Facts) -> list[list[Process]]:
             continue
         if one.parent in groups:
             groups[one.pid] = groups[one.parent]
-        elif parent is not None and _kept_it(parent, facts):
+        elif parent is not None and _told_nobody(parent, facts):
             groups[one.pid] = []
         if one.pid in groups:
             groups[one.pid].append(one)
     return list({id(group): group for group in groups.values()}.values())
 
 
-def _kept_it(process: Process, facts: Facts) -> bool:
+def _told_nobody(process: Process, facts: Facts) -> bool:
     """Return whether a process died of the signal and cannot have passed it on."""
-    died = signal_name(-(process.status or 0)) == facts.strikes[0].signal
-    return died and (is_shell(process) or process.pid in facts.defaulting)
+    by_default = is_shell(process) or process.pid in facts.defaulting
+    return by_default and died_of_it(process, facts)
 
 
 def is_shell(process: Process) -> bool:

@@ -136,13 +136,13 @@ def _without_passing(facts: Facts, zero: float) -> tuple[list[Process], list[str
         is_well = one.status in {0, None} and not one.killed  # None: an old kernel tells nothing
         if one.begun > zero and is_well and one.pid not in facts.reports.of:
             alike.setdefault(one.name, []).append(one)
-    hidden = [one for group in alike.values() for one in group[PASSING:]]
+    hidden = {one.pid for group in alike.values() for one in group[PASSING:]}
     notes = [
         f"{len(group) - PASSING} more processes came after the signal, and ended: {plain(name)}."
         for name, group in alike.items()
         if len(group) > PASSING
     ]
-    return [one for one in facts.processes if one not in hidden], notes
+    return [one for one in facts.processes if one.pid not in hidden], notes
 
 
 def _counts(facts: Facts) -> Counts | None:
