@@ -17,10 +17,15 @@ export INTERFACE GRANIAN
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags)')
 $(if $(VERSION),,$(error $(PYTHON) is not a Python that runs; say which: make PYTHON=python3.13))
 VENV    ?= .venv-$(VERSION)
+TESTED  := --group light-clients --group servers --group loops
 # A free-threaded Python has no gevent, aiokafka gives it a GIL, and the workers of Granian are threads
 # there; for that of 3.13 there is less. Their tests are skipped by name.
-TESTED  := --group light-clients $(if $(filter %t,$(VERSION)),--group broker --group pure-servers \
-	--only-binary hypothesis $(if $(filter-out 3.13.%,$(VERSION)),--group free-loops),--group servers --group loops)
+ifneq ($(filter %t,$(VERSION)),)
+TESTED  := --group light-clients --group broker --group pure-servers --only-binary hypothesis
+ifeq ($(filter 3.13.%,$(VERSION)),)
+TESTED  += --group free-loops
+endif
+endif
 SERVERS := .venv-servers-$(VERSION)
 CLIENTS := .venv-clients-$(VERSION)
 TRAINING := .venv-training-$(VERSION)

@@ -111,18 +111,19 @@ def _untold(processes: list[Process], facts: Facts) -> list[list[Process]]:
     """Return who was killed and had not heard of the signal: each child of one that died of it."""
     known = {one.pid: one for one in facts.processes}
     struck = {pid for strike in facts.strikes for pid in strike.pids}
-    groups: dict[int, list[Process]] = {}
+    first: dict[int, int] = {}  # of each of them the one whose parent has died
     for one in processes:  # parents come first
         parent = known.get(one.parent)
         if not one.killed or one.pid in struck or facts.attitudes.get(one.pid):
             continue
-        if one.parent in groups:
-            groups[one.pid] = groups[one.parent]
+        if one.parent in first:
+            first[one.pid] = first[one.parent]
         elif parent is not None and _told_nobody(parent, facts):
-            groups[one.pid] = []
-        if one.pid in groups:
-            groups[one.pid].append(one)
-    return list({id(group): group for group in groups.values()}.values())
+            first[one.pid] = one.pid
+    groups: dict[int, list[Process]] = {}
+    for pid, of in first.items():
+        groups.setdefault(of, []).append(known[pid])
+    return list(groups.values())
 
 
 def _told_nobody(process: Process, facts: Facts) -> bool:
@@ -133,7 +134,7 @@ def _told_nobody(process: Process, facts: Facts) -> bool:
 
 def is_shell(process: Process) -> bool:
     """Return whether a process runs a shell."""
-    return process.short in {"sh", "dash", "bash", "ash", "ksh", "zsh", "busybox"}
+    return process.short.lstrip("-") in {"sh", "dash", "bash", "ash", "ksh", "zsh", "busybox"}
 
 
 def _not_passed_on(group: list[Process], facts: Facts) -> Loss:

@@ -44,26 +44,26 @@ ROWS = [
         columns=ALONE,
         faults={"term": CUT},
     ),
-    Row(
-        "gRPC",
-        "on_grpc.py PORT",
-        "^imported ",
-        ("grpcio",),
-        columns=ALONE,
-        env={"SERVICE": "PORT", "ANSWER": "DIR/answer"},
-        client="to_grpc.py",
-        write="`try: server.wait_for_termination()`, `finally: server.stop(10).wait()`",
-        faults={"term": CUT},
-    ),
-    Row(
-        "gRPC, asyncio",
-        "on_grpc_aio.py PORT",
-        "^imported ",
-        ("grpcio",),
-        columns=ALONE,
-        env={"SERVICE": "PORT", "ANSWER": "DIR/answer"},
-        client="to_grpc.py",
-        write="`try: await asyncio.Event().wait()`, `finally: await server.stop(10)`",
-        faults={"term": CUT},
+    *(
+        Row(
+            name,
+            f"{app} PORT",
+            "^imported ",
+            ("grpcio",),
+            columns=ALONE,
+            env={"SERVICE": "PORT", "ANSWER": "DIR/answer"},
+            client="to_grpc.py",
+            write=f"`try: {wait}`, `finally: {stop}`",
+            faults={"term": CUT},
+        )
+        for name, app, wait, stop in (
+            ("gRPC", "on_grpc.py", "server.wait_for_termination()", "server.stop(10).wait()"),
+            (
+                "gRPC, asyncio",
+                "on_grpc_aio.py",
+                "await asyncio.Event().wait()",
+                "await server.stop(10)",
+            ),
+        )
     ),
 ]
