@@ -1393,6 +1393,49 @@ def test_a_block_that_asyncio_does_not_leave_is_finished(script, strikes, loop):
     assert (steps(lines), status) == (["True"], -SIGTERM)
 
 
+@pytest.mark.parametrize(
+    ("goes_on", "linger", "finished"),
+    [("not graceexit.exiting.is_set()", 60, True), ("True", 0.3, False)],
+    ids=["asks", "does not ask"],
+)
+@pytest.mark.parametrize(
+    "run", ["asyncio.run(main())", pytest.param("trio.run(main)", marks=needs("trio"))]
+)
+def test_blocks_of_several_tasks_end_if_their_loops_ask(script, run, goes_on, linger, finished):
+    """One of them is always in its block: the main thread has no moment to unwind."""
+    library, _, _ = run.partition(".")
+    start = {
+        "asyncio": "await asyncio.gather(work(), work())",
+        "trio": "async with trio.open_nursery() as tasks: [tasks.start_soon(work) for _ in '12']",
+    }
+    lines, status = script(f"""
+        import os, signal, sys
+        import {library}
+        import graceexit
+
+        async def work():
+            while {goes_on}:
+                with graceexit.hold():
+                    taken.append(1)
+                    if len(taken) == 6:
+                        os.kill(os.getpid(), signal.SIGTERM)
+                    await {library}.sleep(0.01)
+                    handled.append(1)
+
+        async def main():
+            {start[library]}
+
+        taken, handled = [], []
+        sys.excepthook = lambda *_: None
+        graceexit.install(linger={linger})
+        graceexit.on_exit(lambda: print(taken == handled))
+        {run}
+    """).finish()
+    assert str(finished) in lines
+    assert any("linger=0.3 s is over" in line for line in lines) is not finished
+    assert status == -SIGTERM
+
+
 STRIKES = """
     import asyncio, os, signal, time
     import graceexit
