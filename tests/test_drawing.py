@@ -6,6 +6,7 @@ import http.server
 import io
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -213,6 +214,22 @@ def test_what_else_became_of_the_requests_is_said():
         ("sent later", "1 answered, 1 dropped, refused from 2 s on"),
         ("sent before", "1 had no answer before the signal"),
     ]
+
+
+def test_a_connection_that_breaks_before_it_is_secure_was_not_refused():
+    """It waited for the server, which has dropped it."""
+
+    def drop():
+        client, _ = server.accept()
+        client.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        dropping = threading.Thread(target=drop)
+        dropping.start()
+        request = ask(f"https://127.0.0.1:{server.getsockname()[1]}/", 10)
+        dropping.join()
+    assert (request.refused, request.status) == (False, 0)
+    assert request.error
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
@@ -491,6 +508,21 @@ def test_without_proc_psutil_finds_the_others(monkeypatch, script):
     child = script("import threading; threading.Event().wait()")
     monkeypatch.setattr(processes, "PROC", Path("/no/proc"))
     assert processes.tree(os.getpid(), 2)[child.pid] == os.getpid()
+
+
+def test_the_proc_of_another_namespace_is_none(monkeypatch, tmp_path):
+    """Whoever has the same numbers there is a stranger, whom nobody may kill."""
+    (tmp_path / "self").symlink_to("1")
+    monkeypatch.setattr(processes, "PROC", tmp_path)
+    assert processes.tree(os.getpid(), 2) == {2: os.getpid()}
+
+
+def test_a_process_that_may_not_be_killed_is_said_to_be_there():
+    """Nobody can say when it has ended."""
+    left = Process(10, 1, ["sudo"], ZERO - 9, killed=True, denied=True)
+    drawn = timeline(facts(processes=[left], stacks={}, attitudes={10: "It is still there."}))
+    assert drawn.rows[0].note == "STILL THERE after 4 s"
+    assert drawn.losses[-1].more[0] == "It is still there."
 
 
 @pytest.mark.parametrize("wrong", [OSError("full"), ValueError("closed")])

@@ -16,6 +16,8 @@ import pytest
 from harness import MARK, UNMEASURED, marked
 from servers.driver import free_port
 
+from graceexit._rehearsal.rehearsal import SETTLED
+
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="a rehearsal sees the tree of processes on Linux alone"
 )
@@ -291,6 +293,33 @@ def test_a_text_without_a_newline_is_a_sign(rehearse):
     run = rehearse(OBEDIENT.replace('"ready"', '"ready> ", end=""'), "--until", "ready>")
     assert run.finish() == 0
     assert "  | ready> " in run.lines
+
+
+def test_bytes_that_are_no_text_are_a_sign(rehearse):
+    """A service prints what it likes."""
+    raw = OBEDIENT.replace('print("ready")', 'import os; os.write(1, b"\\xff\\n")')
+    run = rehearse(raw, "--until", os.fsdecode(b"\xff"))
+    assert run.finish() == 0
+
+
+def test_a_rehearsal_that_cannot_go_on_says_why(script):
+    """It has not begun to find a loss."""
+    run = script(
+        """
+        from graceexit import __main__
+        from graceexit._rehearsal.rehearsal import Rehearsal
+
+        def run(_):
+            raise OSError(24, "Too many open files")
+
+        Rehearsal.run = run
+        print(__main__.main(["rehearse", "--", "true"]))
+        """
+    )
+    assert run.finish() == (
+        ["graceexit: the rehearsal could not go on: [Errno 24] Too many open files", "2"],
+        0,
+    )
 
 
 def test_without_a_sign_it_is_ready_when_it_is_quiet(rehearse):
@@ -795,6 +824,10 @@ def test_a_worker_gets_the_signal_alone_and_then_the_main_process(rehearse):
     assert run.finish() == 0
     assert run.signals() == [("SIGTERM", "[P1]"), ("SIGTERM", "[P0]")]
     assert "  | the main process is next" in run.lines
+    # In between there was time for the main process to start another one.
+    _, second = run.seen["signals"]
+    _, worker = run.seen["processes"]
+    assert second["time"] - worker["ended"] >= SETTLED
 
 
 def test_workers_that_come_when_it_is_ready_are_waited_for(rehearse):
