@@ -302,6 +302,30 @@ def test_bytes_that_are_no_text_are_a_sign(rehearse):
     assert run.finish() == 0
 
 
+def test_a_service_that_may_not_be_signalled_is_said_to_be_somebody_else_s(script):
+    """As one that is started through sudo."""
+    run = script(
+        """
+        import os, signal
+        from graceexit import __main__
+
+        def refuse(pid, signum):
+            if signum == signal.SIGTERM:
+                raise PermissionError
+            kill(pid, signum)
+
+        kill, os.kill = os.kill, refuse
+        print(__main__.main(["rehearse", "--", "sleep", "1000"]))
+        """
+    )
+    lines, status = run.finish()
+    assert re.fullmatch(
+        r"graceexit: process \d+ sleep was not sent the signal: it belongs to another user",
+        lines[1],
+    )
+    assert (lines[2:], status) == (["2"], 0)
+
+
 def test_a_rehearsal_that_cannot_go_on_says_why(script):
     """It has not begun to find a loss."""
     run = script(

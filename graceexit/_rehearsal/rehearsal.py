@@ -76,7 +76,10 @@ class Rehearsal:
         self._start()
         self._wait_until_ready()
         self._make_busy()
-        self._strike(self._targets())
+        targets = self._targets()
+        processes.name_anew()
+        self._defaulting = {one.pid for one in targets if has_default(one.pid, options.signum)}
+        self._strike(targets)
         stuck, ended = self._watch(), time.time()
         # Whoever is left has lost, also if it ends as it is asked. All are asked before one is
         # killed, for the end of one changes what the others do.
@@ -133,7 +136,8 @@ class Rehearsal:
         options, screen = self.options, self._screen
         until = time.monotonic() + options.ready_within
         heard, since = 0, time.monotonic()
-        asking, why, told = ASKING, "was never quiet", False
+        asking = ASKING
+        why = f"does not answer at {options.url}" if options.url else "was never quiet"
         while True:
             self._look(f"waiting until {options.command[0]} is ready")
             if screen.heard != heard:
@@ -146,9 +150,9 @@ class Rehearsal:
                 if 0 < answer.status < 500:  # noqa: PLR2004 - statuses of HTTP
                     return
                 is_slow = not answer.status and not answer.refused
-                if not (is_slow and told and limit < asking):  # the end of our time is no reason
+                if not is_slow or limit == asking:  # that our time is over is no reason
                     how = f"status {answer.status}" if answer.status else answer.error
-                    why, told = f"does not answer at {options.url} ({how})", True
+                    why = f"does not answer at {options.url} ({how})"
                 if is_slow:
                     asking *= 2  # it may need so long
             elif options.until or time.monotonic() > since + QUIET:
@@ -230,28 +234,21 @@ class Rehearsal:
         Send the signal, and note when.
 
         Raises:
-            CannotBeginError: It may not be sent.
+            CannotBeginError: Nobody was there to be sent the first one.
         """
         number = self.options.signum if signum is None else signum
         pids = [one.pid for one in targets]
-        if not pids and self._strikes:  # all whom it is for are gone
-            return
-        if not self._strikes:
-            self._processes.name_anew()
-            self._defaulting = {pid for pid in pids if has_default(pid, number)}
         now = time.time()
-        if self.options.to == "group":
-            sent = [send(-self._main.pid, number)]
-        else:
-            sent = [send(pid, number) for pid in pids]
+        to = [-self._main.pid] if self.options.to == "group" else pids
+        sent = [send(pid, number) for pid in to]
         self._processes.look(0)
-        if targets and not any(sent) and all(one.ended is None for one in targets):
-            raise CannotBeginError(
-                f"process {pids[0]} {targets[0].short} may not be sent a signal: it belongs to"
-                " another user"
-            )
-        if any(sent) or not self._strikes:
+        if any(sent):
             self._strikes.append(Strike(now, signal_name(number), pids))
+        elif not self._strikes:
+            is_there = any(one.ended is None for one in targets)
+            why = "belongs to another user" if is_there else "had ended by itself"
+            who = ", ".join(f"{one.pid} {one.short}" for one in targets)
+            raise CannotBeginError(f"process {who} was not sent the signal: it {why}")
 
     def _watch(self) -> list[Process]:
         """Watch until all are gone or the time is over; return who is left."""
