@@ -82,7 +82,7 @@ def completed(tmp_path_factory):
     import jedi
 
     # Its own is that of all processes, which disturb each other there.
-    jedi.settings.cache_directory = str(tmp_path_factory.getbasetemp())
+    jedi.settings.cache_directory = str(tmp_path_factory.mktemp("jedi"))
 
     def complete(letters):
         here = jedi.InterpreterEnvironment()
