@@ -65,11 +65,11 @@ def test_registrations_that_come_and_go_cannot_keep_the_exit(ended, subject, how
     """Threads register and unregister for each job, all the while."""
     lines, status = ended(
         f"""
-        import sys, threading, time
+        import atexit, sys, threading, time
         import graceexit
 
         def work():
-            while True:
+            while not over.is_set():
                 item = graceexit.register({subject})
                 end = time.perf_counter() + 3e-6
                 while time.perf_counter() < end:
@@ -79,9 +79,17 @@ def test_registrations_that_come_and_go_cannot_keep_the_exit(ended, subject, how
         def nothing():
             pass
 
+        @atexit.register  # after the items: a busy daemon thread can crash Python 3.10 as it ends
+        def end_all():
+            over.set()
+            for thread in threads:
+                thread.join()
+
+        over = threading.Event()
         graceexit.on_exit(lambda: print("closed"))
-        for _ in range(4):
-            threading.Thread(target=work, daemon=True).start()
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
         """
         + REST,
         how,
