@@ -212,8 +212,8 @@ class Ender:
         while (threads := rest()) and (left := self._patience()) > 0:
             if (now := clock()) >= self.answer_at:
                 self.answer_at = NEVER
-                what = f"Ctrl-C: waiting {left:.1f} s more for"
-                self.story.waiting(threads, what, "press again to end now")
+                what = f"waiting {left:.1f} s more for"
+                self.story.waiting(threads, what, "press Ctrl-C again to end now")
             elif left == NEVER and now >= warn_at:
                 warn_at = NEVER
                 self.story.waiting(threads, "waiting for")

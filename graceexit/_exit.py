@@ -37,6 +37,7 @@ from graceexit import _cpython, _signals
 from graceexit._ender import EXITING, JOINED, LEAVING, SERVING, WAITING, Ender, Leave, die
 from graceexit._items import NEVER
 from graceexit._latch import Latch, insist, is_memory_short, start_thread
+from graceexit._report import listed
 from graceexit._story import named, running
 
 TYPE_CHECKING = False
@@ -279,5 +280,7 @@ class Exit:
                 names = running(self.ender.runs.now, frame)
             again = " again" if self._has_answered or self._exiting.signum == SIGINT else ""
             said = f"Ctrl-C{again}: ended at once; still running: {', '.join(names) or 'nothing'}"
+            if items := list(self._registry._items):
+                said += f"; not run: {listed(items)}"
             self.story.last_words(f"graceexit[{os.getpid()}]: {said}\n")
             _signals.die(signum)

@@ -17,7 +17,7 @@ import sys
 from time import sleep
 
 from graceexit._latch import start_thread, within
-from graceexit._report import fields_of, sentence_of, subject_of, traceback_of, without_ours
+from graceexit._report import called, fields_of, sentence_of, traceback_of, without_ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Log:
 
     def begins(self, item: "Item") -> None:
         """Have it said, at DEBUG, that an item begins."""
-        self.post(DEBUG, lambda _: f"{subject_of(item.kind, item.name, item.where)} begins")
+        self.post(DEBUG, lambda _: f"{called(item)} begins")
 
     def ended(self, outcome: "Outcome", grace: float | None) -> None:
         """Have it said how an item has ended."""

@@ -2,8 +2,8 @@
 What belongs to this process: its registry, what `install` has changed, and what a fork drops.
 
 All state of the package is one `Process`; how it ends is a module of its own (`_exit`), which is
-imported when something is registered. A forked child begins anew: a fork is `uninstall`, and then
-`install` if something is kept.
+imported when something is registered. A forked child begins anew: it forgets the exit and the
+handlers, keeps the settings, and installs again if a callback is kept.
 """
 
 import atexit
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graceexit._exit import Exit
     from graceexit._hold import Hold
     from graceexit._hook import Hook
+    from graceexit._items import Item
     from graceexit._log import Log
     from graceexit._report import Report
     from graceexit._settings import Settings
@@ -44,7 +45,7 @@ class Process:
         self._installed = False
         self._handled = False  # handlers are set, or can never be
         self._pid = 0  # where it was installed first; a fork is noticed by it
-        self._dropped = 0  # registrations of the parent, in a forked child
+        self._dropped: list[Item] = []  # registered by the parent, in a forked child
         self._forking = 0  # threads that are forking
         self.registry._attend = self.install
 
@@ -141,7 +142,7 @@ class Process:
             ending.ender.abandon()
         if self._executors is not None:
             self._executors.forget()
-        self._dropped = 0
+        self._dropped = []
         self.exiting.clear()
         if self._holding is not None:
             self._holding.reset()
@@ -239,7 +240,7 @@ class Process:
 
     def _begin(self) -> "Callable[[], None] | None":
         """Begin the exit, on the main thread; return what goes on when Python has joined."""
-        dropped, self._dropped = self._dropped, 0
+        dropped, self._dropped = self._dropped, []
         unhandled = self._installed and not self._handled and bool(self.registry)
         if dropped or unhandled:
             from graceexit._story import say_what_was_not_run
@@ -269,10 +270,10 @@ class Process:
             return
         self._forking = 0
         was_installed = self._installed
-        dropped = self._dropped + len(self.registry)
+        dropped = [*self._dropped, *self.registry._items]
         self.registry._begin_anew()
         self._begin_anew()
-        self._dropped = dropped - len(self.registry)
+        self._dropped = [item for item in dropped if item not in self.registry._items]
         if was_installed and self.registry:
             self.install()
             self.registry._attend = self.install  # for code in C may set its handlers behind this

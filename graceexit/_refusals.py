@@ -117,8 +117,12 @@ def check_call(function: "Any", what: str) -> None:
 
 def remedy_for(subject: "Any") -> str:
     """Return what to write instead of *subject*, which cannot be called."""
+    if hasattr(subject, "get_coro"):
+        return ": a task belongs to its loop: cancel it in a `finally` of the main task"
     if subject is None or hasattr(subject, "__await__"):
         return ": write on_exit(f), not on_exit(f())"
+    if all(callable(getattr(subject, verb, None)) for verb in ("close", "join")):
+        return ": write on_exit(x.join) and then on_exit(x.close), which runs first"
     for verb in ("shutdown", "close", "terminate"):
         if callable(getattr(subject, verb, None)):
             return f": write on_exit(x.{verb})"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from graceexit._items import Call, Outcome
 
+FEW = 5  # items that are named in one line
 # Frames that nobody needs to see: ours, and threading's below the one that waits.
 HIDDEN = ("graceexit._runner", "graceexit._items", "graceexit._latch", "threading")
 
@@ -161,8 +162,7 @@ def facts_of(outcome: "Outcome", epoch: float = 0.0) -> "dict[str, Any]":
 def sentence_of(outcome: "Outcome", grace: float | None, *, careful: bool) -> str:
     """Say in one line how an item ended, whose limit it was, and what to do."""
     item, how, _, seconds, error, stack, limit = outcome
-    name, where = (plain_name(item), "") if careful else (item.name, item.where)
-    subject = subject_of(item.kind, name, where)
+    subject = called(item, careful=careful)
     raised = "" if error is None else text_of(error, careful=careful)
     left = "the time that is left" if grace is None else f"grace={grace:g} s"
     if how == "done":
@@ -188,6 +188,19 @@ def sentence_of(outcome: "Outcome", grace: float | None, *, careful: bool) -> st
 def subject_of(kind: str, name: str, where: str) -> str:
     """Return what an item, or a thread, is called in a line."""
     return f"{kind} {escaped(name)}" + (f" ({where})" if where else "")
+
+
+def called(item: "Item", *, careful: bool = False) -> str:
+    """Return what an item is called in a line; with *careful* no code of its own is run."""
+    name, where = (plain_name(item), "") if careful else (item.name, item.where)
+    return subject_of(item.kind, name, where)
+
+
+def listed(items: "Iterable[Item]", *, careful: bool = False) -> str:
+    """Return what items are called, the one registered last first; of many only the first few."""
+    names = [called(item, careful=careful) for item in list(items)[: -FEW - 1 : -1]]
+    more = len(list(items)) - FEW
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
 
 def fields_of(outcome: "Outcome") -> "dict[str, Any]":

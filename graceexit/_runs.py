@@ -106,7 +106,7 @@ class Runs:
             forget_frames(self.failed.pop())
 
     def _note(self, outcome: "Outcome", grace: float | None) -> None:
-        """Log how an item ended, and remember a thread that was left behind."""
+        """Log how an item ended, and remember who was left behind."""
         item, how, _, _, error, *_ = outcome
         if error is not None:
             self.failed.append(error)

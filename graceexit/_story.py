@@ -18,7 +18,9 @@ from graceexit._report import (
     Report,
     at_end_of,
     call_of,
+    called,
     calls_to,
+    listed,
     signal_name,
     stack_of,
     subject_of,
@@ -29,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
-    from graceexit._items import Outcome
+    from graceexit._items import Item, Outcome
     from graceexit._latch import Latch
     from graceexit._limits import Limits
     from graceexit._log import Log, Text
@@ -41,14 +43,15 @@ REMEDY = (
     "to have a thread stopped, write register(thread, stop=...); to tell its owner,"
     " on_exit(tell, order=-1)"
 )
-LONGER = "; to give it longer, install({}=...)"
+LONGER = "to give it longer, install({}=...)"
 NO_HANDLER = (
     "no handler could be set, so that a signal would have run nothing: the first registration, or"
     " install(), has to come on the main thread"
 )
 DROPPED = (
-    "registrations of the parent process that were not run in this fork of it: {}; register in the"
-    " child, or register callbacks with each_process=True"
+    "registered by the parent process, and not run in this fork of it: {}; threads and connections"
+    " do not follow a fork: make them in the child, and register them there; each_process=True is"
+    " for a callback that needs nothing of the parent"
 )
 
 
@@ -110,7 +113,10 @@ class Story:
             threads, name, waited, what = self._unnamed.pop(0)
             what = f"{name} is over (waited {waited:.1f} s), and {what}"
             limit = name.partition("=")[0].rpartition(" ")[2]
-            self.waiting(threads, what, REMEDY + LONGER.format(limit))
+            remedies = [LONGER.format(limit)]
+            if threads != [threading.main_thread()]:  # which nobody registers
+                remedies.insert(0, REMEDY)
+            self.waiting(threads, what, "; ".join(remedies))
             self._cut_off += [facts_about(thread, waited, limit) for thread in threads]
 
     def main_thread_is_cut_off(self, why: str, seconds: float) -> None:
@@ -158,11 +164,14 @@ class Story:
         return min(FLUSHING, self._limits.left() / 4)
 
 
-def say_what_was_not_run(log: "Log", signum: int | None, dropped: int, *, unhandled: bool) -> None:
+def say_what_was_not_run(
+    log: "Log", signum: int | None, dropped: "list[Item]", *, unhandled: bool
+) -> None:
     """Say what belongs to the parent of a forked process, and what no signal could have run."""
     log.why = partial(why, signum)
     if dropped:
-        log.post(DEBUG if in_child() else WARNING, DROPPED.format(dropped))
+        level = DEBUG if in_child() else WARNING
+        log.post(level, lambda careful: DROPPED.format(listed(dropped, careful=careful)))
         log.flush(1.0)
     if unhandled:
         log.post(WARNING, NO_HANDLER)
@@ -174,7 +183,7 @@ def running(run: "Run | None", frame: "FrameType | None") -> list[str]:
     for item in [] if run is None else run.in_progress():
         ident = run.helper if item.stop is None else item.ident  # type: ignore[union-attr]
         stack = calls_to(frame) if ident == threading.get_ident() else stack_of(ident)
-        found.append(subject_of(item.kind, item.name, item.where) + at_end_of(stack))
+        found.append(called(item) + at_end_of(stack))
     return found
 
 
@@ -194,6 +203,8 @@ def name_of(thread: threading.Thread) -> str:
 def named(thread: threading.Thread) -> str:
     """Return what a thread is called in a line, with what its code or its job is, and where."""
     stack = stack_of(thread.ident) or []
+    if thread is threading.main_thread():
+        return f"the main thread{at_end_of(stack)}"
     defined = place(target_of(thread))
     if id(thread) in workers():
         jobs = [name for file, _, name in stack if "concurrent" not in file]

@@ -62,8 +62,8 @@ INLINE = re.compile(
 )
 CUT_OFF = re.compile(
     WHY + r"(?:half of )?(linger|grace)=\S+ s is over \(waited \S+ s\), and items run beside"
-    r" (?P<who>.*); to have a thread stopped, write register\(thread, stop=\.\.\.\); to tell its"
-    r" owner, on_exit\(tell, order=-1\); to give it longer, install\(\1=\.\.\.\)"
+    r" (?P<who>.*?)(; to have a thread stopped, write register\(thread, stop=\.\.\.\); to tell its"
+    r" owner, on_exit\(tell, order=-1\))?; to give it longer, install\(\1=\.\.\.\)"
 )
 
 # A free-threaded Python: no C call keeps the others from running.
@@ -277,7 +277,8 @@ def without(lines: list[str], known: re.Pattern[str]) -> list[str]:
 def cut_off(lines: list[str]) -> tuple[list[str], list[str]]:
     """Return *lines* without the warnings that somebody is cut off, and who is."""
     warned = [said["who"] for said in map(CUT_OFF.fullmatch, lines) if said]
-    names = [name for who in warned for name in re.findall(r"thread '([^']+)'", who)]
+    found = [re.findall(r"thread '([^']+)'|the (main thread)", who) for who in warned]
+    names = ["".join(name) for one in found for name in one]
     return without(lines, CUT_OFF), names
 
 

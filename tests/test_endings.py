@@ -57,7 +57,7 @@ def test_a_swallowed_exit_does_not_keep_the_process_alive(stubborn):
     lines, status = worker.end_by(signal.SIGTERM)
     lines, cut = cut_off(lines)
     expected = ["swallowed", "ready", "closing", "closed"]
-    assert (steps(lines), cut, status) == (expected, ["MainThread"], -signal.SIGTERM)
+    assert (steps(lines), cut, status) == (expected, ["main thread"], -signal.SIGTERM)
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ except:
 def test_a_main_thread_that_never_ends_has_half_of_it(ended, where):
     """It has swallowed SystemExit; the items run, and the process dies of the signal."""
     lines, status, seconds = ended(STUCK, where)
-    assert cut_off(lines) == (["swallowed", "closed"], ["MainThread"])
+    assert cut_off(lines) == (["swallowed", "closed"], ["main thread"])
     assert status == -SIGTERM
     assert seconds >= GRACE / 2
 
@@ -371,7 +371,7 @@ def test_the_hook_of_an_executor_does_not_hold_up_a_process_that_is_ended(
     program = EXECUTOR.format(limits=limits, first=first, signal=hook)
     lines, status, _ = ended(program, ends)
     # Where nobody can hold the hook back, the main thread is in it.
-    who = "MainThread" if NO_THREADS_AT_THE_END else "ThreadPoolExecutor-0_0"
+    who = "main thread" if NO_THREADS_AT_THE_END else "ThreadPoolExecutor-0_0"
     assert cut_off([line for line in lines if line != "ready"]) == (["closed"], [who])
     assert status == -SIGTERM
 
@@ -401,7 +401,7 @@ def test_the_timer_of_the_program_gives_way_to_the_last_resort(ended):
 def test_a_timer_that_the_program_arms_during_the_exit_is_the_only_one(ended):
     """The last resort is gone then; the items have had their half of the grace all the same."""
     lines, status, _ = ended(STUCK, "takes_the_timer")
-    assert (*cut_off(lines), status) == (["swallowed", "closed"], ["MainThread"], -SIGTERM)
+    assert (*cut_off(lines), status) == (["swallowed", "closed"], ["main thread"], -SIGTERM)
 
 
 def test_an_exit_function_that_hangs_is_ended_before_the_grace_is_over(ended):

@@ -48,7 +48,7 @@ def test_a_main_thread_that_a_hook_holds_after_a_signal_is_left_behind(script):
     )
     lines, status = held.end_by(SIGTERM)
     lines, cut = cut_off(lines)
-    assert ({*steps(lines)}, cut) == ({"closed", "held"}, ["MainThread"])
+    assert ({*steps(lines)}, cut) == ({"closed", "held"}, ["main thread"])
     assert lines.count("closed") == 1
     assert status == -SIGTERM
 

@@ -359,7 +359,7 @@ def test_a_function_that_sqlite3_calls_is_not_left(script):
             time.sleep(0.01)
     """).finish()
     lines, cut = cut_off(lines)
-    assert (steps(lines), cut) == (["an error of sqlite3", "closed"], ["MainThread"])
+    assert (steps(lines), cut) == (["an error of sqlite3", "closed"], ["main thread"])
     assert status == -TERM
 
 
@@ -500,4 +500,4 @@ def test_a_file_that_is_closed_by_its_last_reference_may_lose_the_signal(script)
     """).finish()
     lines, cut = cut_off(lines)
     assert (steps(lines), status) == (["closed"], -TERM)
-    assert cut == ["MainThread"] * (sys.version_info < (3, 13))
+    assert cut == ["main thread"] * (sys.version_info < (3, 13))

@@ -49,7 +49,7 @@ def test_a_hook_of_somebody_else_that_outlives_linger_is_finished_once(script):
         threading._register_atexit(lambda: (time.sleep(1), print("worked")))
         signal.raise_signal(signal.SIGTERM)
     """).finish()
-    assert (*cut_off(lines), status) == (["closed", "worked"], ["MainThread"], 4)
+    assert (*cut_off(lines), status) == (["closed", "worked"], ["main thread"], 4)
 
 
 def test_the_press_of_ctrl_c_that_has_ended_the_program_does_not_cut_the_items_short(script):

@@ -82,6 +82,15 @@ class Pool:
         """Be what is meant."""
 
 
+class PoolOfProcesses(Pool):
+    """What is closed, and then has work to end."""
+
+    shutdown = None
+
+    def join(self):
+        """Be what waits for that."""
+
+
 class Closable:
     """What is to be closed."""
 
@@ -124,6 +133,12 @@ REFUSED = [
     (int, {"stop": nothing}, TypeError, "expected a thread; got <class 'int'>: give an instance"),
     (Pool(), {}, TypeError, "got a pool: write on_exit(x.shutdown)"),
     (Closable(), {}, TypeError, "got a connection: write on_exit(x.close)"),
+    (
+        PoolOfProcesses(),
+        {"stop": nothing},
+        TypeError,
+        "got a pool: write on_exit(x.join) and then on_exit(x.close), which runs first",
+    ),
     (generator, {}, TypeError, "is a generator function: to call it runs nothing; write a functio"),
     (functools.partial(generator), {}, TypeError, "is a generator function: to call it runs noth"),
     (async_generator, {}, TypeError, "is a generator function: to call it runs nothing"),
@@ -163,6 +178,19 @@ REFUSED = [
     (nothing, {"name": 7}, TypeError, "name must be a str or None; got 7"),
     (nothing, {"each_process": 1}, TypeError, "each_process must be True or False; got 1"),
 ]
+
+
+def test_a_task_of_asyncio_is_refused_and_the_message_says_where_it_belongs(registry):
+    """It has to end on its own loop, before that is closed."""
+
+    async def register():
+        task = asyncio.ensure_future(asyncio.sleep(0))
+        with pytest.raises(TypeError, match="a task belongs to its loop: cancel it in a `finally`"):
+            registry.register(task, stop=task.cancel)
+        await task
+
+    asyncio.run(register())
+    assert len(registry) == 0
 
 
 @pytest.mark.parametrize(("subject", "options", "error", "message"), REFUSED)

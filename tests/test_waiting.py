@@ -126,9 +126,9 @@ def test_ctrl_c_while_threads_are_waited_for_is_a_notice_first_and_then_the_end(
     worker.wait_for(re.compile("waiting for thread 'backup'"))
     worker.send(signal.SIGINT)
     notice = re.fullmatch(
-        r"Ctrl-C: waiting (\S+) s more for thread 'backup' \(\S+/ctrl_c\.py:16\) at"
-        r" \S+/ctrl_c\.py:18 in works_on; press again to end now",
-        *said([worker.wait_for(re.compile("Ctrl-C:"))]),
+        r"waiting (\S+) s more for thread 'backup' \(\S+/ctrl_c\.py:16\) at"
+        r" \S+/ctrl_c\.py:18 in works_on; press Ctrl-C again to end now",
+        *said([worker.wait_for(re.compile("s more for"))]),
     )
     assert limit - 10 < float(notice[1]) <= limit  # some of it may have gone by
     if pressed == "again":
@@ -140,7 +140,8 @@ def test_ctrl_c_while_threads_are_waited_for_is_a_notice_first_and_then_the_end(
     else:
         (last,) = said(lines)
         who = r"thread 'backup' \(\S+/ctrl_c\.py:16\) at \S+/ctrl_c\.py:18 in works_on"
-        assert re.fullmatch(f"ended at once; still running: {who}", last)
+        rest = r"not run: callback '<lambda>' \(\S+/ctrl_c\.py:22\)"
+        assert re.fullmatch(f"ended at once; still running: {who}; {rest}", last)
         assert cut == []
         assert len(lines) == 1
     assert status == -signal.SIGINT
@@ -206,7 +207,7 @@ def test_the_first_ctrl_c_after_sigterm_is_a_notice_too(script):
     worker.send(signal.SIGTERM)
     lines, status = worker.end_by(signal.SIGINT, after="waits")
     assert (own(lines), status) == (["worked", "closed"], -signal.SIGTERM)
-    assert_one_says(lines, "Ctrl-C: waiting .* more for thread", place("work"))
+    assert_one_says(lines, "waiting .* more for thread", place("work"))
 
 
 @needs_an_ender
@@ -312,8 +313,10 @@ def test_ctrl_c_while_items_run_ends_at_once(scenario, what, running):
     worker.wait_for("closing")
     worker.send_until_it_ends(signal.SIGINT)
     lines, status = worker.finish()
-    last, names = re.sub(r"[^\s(]+/", "", said(steps(lines)[-1:])[0]).split(": ")
-    assert (last, sorted(names.split(", "))) == ("ended at once; still running", running)
+    last = re.sub(r"[^\s(]+/", "", said(steps(lines)[-1:])[0])
+    said_of = re.fullmatch("ended at once; still running: (.*); not run: (.*)", last)
+    assert sorted(said_of[1].split(", ")) == running
+    assert said_of[2] == "callback '<lambda>' (ctrl_c.py:22)"
     assert status == -signal.SIGINT
 
 
