@@ -143,7 +143,7 @@ def test_a_rehearsal_without_a_loss_says_so():
         "10 sh                        ========              gone after 0.00 s, SIGTERM",
         "",
         "exit status  143: died of SIGTERM",
-        "Nothing was lost.",
+        "No item, request or process was lost.",
     ]
 
 
@@ -152,10 +152,11 @@ def test_who_is_cut_off_has_a_row_and_is_lost():
     cut = CutOff("MainThread", "main thread", "app.py:33 in serve", 2.0, "linger")
     drawn = timeline(facts(reports=Reports({11: report(11, cut_off=[cut])}), requests=None))
     (row,) = [row for row in drawn.rows if row.kind == "cut off"]
-    assert (row.label, row.begun, row.ended, row.note) == ("MainThread", 0, 2, "CUT OFF after 2 s")
+    assert (row.label, row.begun, row.ended, row.note) == ("main thread", 0, 2, "CUT OFF after 2 s")
     assert drawn.losses[0].what == (
         "process 11: the main thread was cut off at app.py:33 in serve when linger was over"
     )
+    assert drawn.losses[0].more == ["Give it longer: graceexit.install(linger=...)"]
 
 
 def test_a_helper_of_multiprocessing_is_not_blamed():
@@ -317,6 +318,16 @@ def test_requests_are_counted_by_when_they_were_sent():
     assert (counts.in_flight, counts.lost, counts.errors) == (5, 3, ["status 502", "reset"])
     assert (counts.failed_before, counts.answered_after) == (1, 1)
     assert (counts.dropped_after, counts.refused_after, counts.refused_since) == (1, 2, 2.0)
+
+
+@pytest.mark.parametrize("answers", [[404, 404], [404, 200], []])
+def test_that_every_answer_says_that_nothing_is_there_is_noted(answers):
+    """A service that does not know the URL has done no work when the signal came."""
+    requests = [Request(ZERO - 1, ZERO + 1, status) for status in answers]
+    drawn = timeline(facts(requests=requests))
+    notes = [note for note in drawn.notes if "URL" in note]
+    said = ["Every answer had status 404. Is that the right URL?"]
+    assert notes == said * (answers == [404, 404])
 
 
 def test_requests_that_a_dying_worker_takes_from_the_others_are_lost():

@@ -153,7 +153,7 @@ def test_a_program_that_ends_loses_nothing(rehearse):
     assert re.fullmatch(r"SIGTERM to the main process +0 s.*", run.lines[1])
     assert re.fullmatch(r"\d+ service.py +=+ +gone after [\d.]+ s, SIGTERM", run.lines[2])
     assert run.lines[3:5] == ["", "exit status  143: died of SIGTERM"]
-    assert run.lines[-1] == "Nothing was lost."
+    assert run.lines[-1] == "No item, request or process was lost."
 
 
 def test_a_forgotten_thread_is_named_with_its_line_and_what_to_write(rehearse):
@@ -502,7 +502,7 @@ def test_a_program_without_a_handler_is_told_what_becomes_of_it_in_a_container(r
     run = rehearse(OBEDIENT)
     assert run.finish() == 0
     (note,) = run.seen["notes"]
-    assert " has no handler of SIGTERM, and died of it at once." in note
+    assert " has no handler of SIGTERM, and died of it at once: no `finally`, no `with` and" in note
 
 
 def test_a_file_for_temporary_ones_behind_a_link_hides_no_stacks(rehearse, tmp_path):

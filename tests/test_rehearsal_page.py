@@ -93,4 +93,4 @@ def test_the_picture_of_the_page_is_there():
     picture = ET.parse(ROOT / "docs" / "rehearsal.svg").getroot()  # noqa: S314 - it is our own
     words = [one.text for one in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert words[0].startswith("$ gunicorn")
-    assert words[-1] == "Nothing was lost."
+    assert words[-1] == "No item, request or process was lost."

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graceexit._rehearsal.reports import CutOff, Report, Result
 
 FRAMES = 6  # of a stack, as it is shown; the JSON has all
+LIMITS = ("linger", "grace")  # that `install` takes
 
 
 @dataclass
@@ -228,8 +229,10 @@ def _cut_off(cut: CutOff) -> list[str]:
     """Return the same about somebody who was not waited for any longer."""
     at = f" at {cut.where}" if cut.where else ""
     limit = f" when {cut.limit} was over" if cut.limit else ""
-    who = "the main thread" if cut.kind == "main thread" else f"{cut.kind} {cut.name!r}"
-    return [f"{who} was cut off{at}{limit}"]
+    if cut.kind == "main thread":
+        more = [f"Give it longer: graceexit.install({cut.limit}=...)"] * (cut.limit in LIMITS)
+        return [f"the main thread was cut off{at}{limit}", *more]
+    return [f"{cut.kind} {cut.name!r} was cut off{at}{limit}"]
 
 
 def _kept_by(thread: Thread) -> str:

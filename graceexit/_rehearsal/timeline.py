@@ -61,7 +61,8 @@ class Timeline:
     @property
     def verdict(self) -> str:
         """The last line."""
-        return "Something was lost." if self.losses else "Nothing was lost."
+        lost = "Something was lost."
+        return lost if self.losses else "No item, request or process was lost."
 
 
 def timeline(facts: Facts) -> Timeline:
@@ -247,7 +248,7 @@ def _outcome(result: Result) -> str:
 
 
 def _label(kind: str, name: str) -> str:
-    return name if kind == "main thread" else f"{kind} {name}"
+    return kind if kind == "main thread" else f"{kind} {name}"
 
 
 def _summary(facts: Facts, counts: Counts | None) -> list[tuple[str, str]]:
@@ -288,10 +289,15 @@ def _notes(facts: Facts) -> list[str]:
     if losses.died_by_default(main, facts):
         name = facts.strikes[0].signal
         notes.append(
-            f"Process {main.pid} {main.short} has no handler of {name}, and died of it at once. As"
-            " process 1 of a container it would go on, and be killed: let the container have an"
-            " init (docker run --init), or the program a handler."
+            f"Process {main.pid} {main.short} has no handler of {name}, and died of it at once: no"
+            " `finally`, no `with` and no `atexit` has run in it. If that is Python, register"
+            " something with graceexit. As process 1 of a container it would go on, and be killed:"
+            " the container needs an init then (docker run --init)."
         )
+    counts = _counts(facts)
+    statuses = [] if counts is None else sorted(counts.statuses)
+    if statuses and all(status.startswith("4") for status in statuses):
+        notes.append(f"Every answer had status {' or '.join(statuses)}. Is that the right URL?")
     notes += [
         f"A report has version {version}, which this graceexit does not know."
         for version in sorted(facts.reports.versions, key=str)
