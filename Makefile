@@ -62,9 +62,12 @@ field: $(VENV)/$(STAMP) ## run a form of each kind of program that real users ha
 	$(VENV)/bin/pytest -n $(WORKERS) -m "field$(if $(KIND),(kind='$(KIND)'))" $(ARGS)
 
 .PHONY: test-servers
-test-servers: $(SERVERS)/$(STAMP) $(addprefix $(SERVERS)-,$(addsuffix /$(STAMP),granian-1.3 arq apscheduler-4 streamlit \
-		$(if $(HEAVY),heavy))) debian ## run every server in every way; ARGS="-k gunicorn", HEAVY=1: Ray, torch, Spark too
+test-servers: $(SERVERS)/$(STAMP) servers-apart debian ## run every server in every way; ARGS="-k gunicorn", HEAVY=1: Ray, torch, Spark too
 	$(SERVERS)/bin/pytest tests/servers -n 8 --every-server --results build/servers.json $(ARGS)
+
+# Those that need other versions of what the rest uses.
+.PHONY: servers-apart
+servers-apart: $(addprefix $(SERVERS)-,$(addsuffix /$(STAMP),granian-1.3 arq apscheduler-4 streamlit $(if $(HEAVY),heavy)))
 
 .PHONY: test-clients
 test-clients: $(CLIENTS)/$(STAMP) $(CLIENTS)-apscheduler-4/$(STAMP) debian-clients ## end programs with real clients, and children that write files; 500 MB, not in CI

@@ -190,7 +190,7 @@ class Ender:
         self._wait(lambda: [] if self.reached else [threading.main_thread()])
         if self._abandoned:
             return
-        if any(item.order < 0 for item in list(self.runs.items)):
+        if any(item.order < 0 for item in list(self.runs.items)):  # as `Exit._run_here`
             self.run(before=0)
         self._wait_for_others()
         self.story.end(self.run())

@@ -187,6 +187,17 @@ def test_the_asyncio_service_cancels_its_tasks_and_then_ends_its_thread(example,
     assert status == -signum
 
 
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_the_pool_finishes_every_task_that_it_was_given(example, signum):
+    """SIGTERM comes to the parent, and Ctrl-C to all; 20_pool closes the pool, and then joins."""
+    running = example("20_pool.py")
+    running.wait_for("handed in 10 tasks")
+    (running.send if signum == signal.SIGTERM else running.send_group)(signum)
+    _, status = running.finish()
+    assert sorted(ours(running.lines, "done")) == [f"done {number}" for number in range(10)]
+    assert status == -signum
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -50,7 +50,7 @@ HEAD = (
 
 # The lines of the page for reading: which rows of the matrix each one sums up, and what is to be
 # written and configured, in short.
-EACH = "`each_process=True` for callbacks"
+EACH = "make clients in `post_fork`, or `each_process=True`"
 LIMIT = "`--workers-kill-timeout`"
 FAMILIES = {
     "Granian 2": ("granian (?!1.3)", "nothing", LIMIT),
@@ -105,7 +105,7 @@ FAMILIES = {
     "joblib": ("joblib", "a thread around `Parallel`", "nothing"),
     "multiprocessing: Process, Pool": (
         "multiprocessing",
-        "`register(process, stop=...)`; SIGINT ignored in a pool's workers",
+        "`register(process, stop=...)`; a pool: [20_pool.py](../examples/20_pool.py)",
         "nothing",
     ),
 }
