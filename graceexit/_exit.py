@@ -94,7 +94,7 @@ class Exit:
         return holding is not None and holding.takes(signum, self.unwind_by)
 
     def end_by(self, signum: int, frame: "FrameType | None") -> None:
-        """Do what the default action would do, after the clean-up."""
+        """End the process by *signum*, of which nobody else takes care: it is unwound first."""
         if self._dying:  # what it would do is being done
             return
         ender = self.ender

@@ -95,7 +95,7 @@ class Process:
         from graceexit._hook import Hook
 
         self._executors = self._executors or Executors()
-        self._hook = self._hook or Hook(self._begin)
+        self._hook = self._hook or Hook(self._on_end)
         if not self._pid:  # the fork of a process that has only imported us goes unnoticed
             atexit.register(self.at_exit)
             call_at_forks(self._fork, self._after_fork)
@@ -238,8 +238,8 @@ class Process:
         if (ending := self.ending()) is not None:
             ending.run_before_death(signum)
 
-    def _begin(self) -> "Callable[[], None] | None":
-        """Begin the exit, on the main thread; return what goes on when Python has joined."""
+    def _on_end(self) -> "Callable[[], None] | None":
+        """Begin the exit: the main thread has ended; return what goes on when Python has joined."""
         dropped, self._dropped = self._dropped, []
         unhandled = self._installed and not self._handled and bool(self.registry)
         if dropped or unhandled:
