@@ -51,13 +51,16 @@ LOCKS_THAT_WAIT = {"_release_save"}
 PATIENT = {"threading", *(f"{name}.synchronize" for name in MULTIPROCESSING)}
 # LOAD_ATTR, and up to 3.11 LOAD_METHOD, whose argument is the index of a name; from 3.12 on twice.
 LOADS = {(3, 13): {82}, (3, 14): {80}, (3, 15): {79}}.get(sys.version_info[:2], {106, 160})
-# Functions that start a thread or a process. Whoever is to end it knows it when they have returned.
+ENTERING = {("contextlib", "__enter__"), ("contextlib", "__exit__")}
+# Functions that start a thread or a process: whoever is to end it knows it when they have returned.
+# And that which asks a manager: cut off, its answer would be that of the next call.
 STARTING = {
     ("threading", "start"),
     ("concurrent.futures.thread", "submit"),
     ("concurrent.futures.process", "submit"),
     ("subprocess", "__init__"),
     *((f"{name}.{of}", "start") for name in MULTIPROCESSING for of in ("process", "managers")),
+    *((f"{name}.managers", "_callmethod") for name in MULTIPROCESSING),
 }
 BOOTSTRAPS = {(f"{name}.process", "_bootstrap") for name in MULTIPROCESSING}
 LOAD_SPECIAL = 95  # of Python 3.14: finds the `__enter__` of a `with`, which is called next
@@ -187,6 +190,9 @@ def is_locking(frame: "FrameType | None") -> bool:
     module, name = name_of(frame)
     if name in LOCKING or module == "contextlib":  # an ExitStack has entered what it has not noted
         return True
+    # A generator that is a context manager may stand between what takes it and its `try`.
+    if any(name_of(one) in ENTERING for one in stack(frame)):
+        return True
     # Python 3.14 looks for signals between the call of `__enter__` and the block.
     before = frame.f_code.co_code[max(frame.f_lasti - 2, 0)]
     return sys.version_info[:2] == (3, 14) and before == LOAD_SPECIAL
@@ -223,12 +229,25 @@ def is_starting(frame: "FrameType | None") -> bool:
 # The other threads, and Python's join.
 
 
+def threads() -> list[threading.Thread]:
+    """
+    Return threading's threads, without a lock.
+
+    Python freezes a thread that goes on as it finalizes, and one that is in `threading.enumerate`
+    keeps its lock. From 3.13 on Python itself wants that then, and waits for ever (up to 3.14).
+    """
+    starting: list[threading.Thread] = list(threading._limbo)  # type: ignore[attr-defined]
+    # Read last, for one that has been started goes from there to here.
+    started = list(threading._active.values())  # type: ignore[attr-defined]
+    return list({id(one): one for one in starting + started}.values())
+
+
 def joined_at_exit() -> list[threading.Thread]:
     """Return the threads that Python waits for at its end."""
     main = threading.main_thread()
     return [
         thread
-        for thread in threading.enumerate()
+        for thread in threads()
         if not thread.daemon
         and thread is not main
         and type(thread).__name__ != "_MainThread"  # eventlet has a second one, which never ends

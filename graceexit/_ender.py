@@ -185,12 +185,12 @@ class Ender:
                 self.gone.set()
 
     def run_all(self) -> None:
-        """Wait for the rest of the program, and run the items."""
+        """Wait for the rest of the program, and run the items; see `Exit._run_here` too."""
         self.story.begin(len(self.runs.items))
         self._wait(lambda: [] if self.reached else [threading.main_thread()])
         if self._abandoned:
             return
-        if any(item.order < 0 for item in list(self.runs.items)):  # as `Exit._run_here`
+        if any(item.order < 0 for item in list(self.runs.items)):
             self.run(before=0)
         self._wait_for_others()
         self.story.end(self.run())
@@ -289,7 +289,7 @@ class Ender:
             self._bell.wait(_cpython.LOOKS)
         # Exit functions may wait for ever for what a thread holds that was left behind.
         must_end = self.signum is not None or self.runs.left
-        left = min(EXIT_FUNCTIONS, (self.limits.limit or NEVER) - clock())
+        left = min(EXIT_FUNCTIONS, self.limits.left() / 2)
         if must_end and not self.finished.wait(left):
             end_now(self.story, self.signum, NOT_RETURNED, left)
 
@@ -321,7 +321,7 @@ def release(executors: Executors, limits: Limits, story: Story, *, ending: bool)
     done = within(left, partial(executors.release, dying=dying), here=not ending)
     if not done and limits.clock() >= begun + left:
         ids = workers()
-        unclosed = [one for one in threading.enumerate() if id(one) in ids]
+        unclosed = [one for one in _cpython.threads() if id(one) in ids]
         story.cut_off(unclosed, begun, "the process ends without")
 
 

@@ -1,10 +1,11 @@
 """
 What items need is held open until they have run: pools, and multiprocessing's in a child.
 
-`concurrent.futures` closes every pool in a hook of `threading._register_atexit`, before Python
-joins the threads; from then on `submit`, `asyncio.to_thread` and host names in asyncio fail, and so
-does an import of a pool. So the exit puts a stand-in into the place of these hooks as it begins,
-takes registrations that come too late for Python, and calls all of them when the items have run.
+`concurrent.futures`, and loky after its model, close every pool in a hook of
+`threading._register_atexit`, before Python joins the threads; from then on `submit`,
+`asyncio.to_thread` and host names in asyncio fail, and so does an import of a pool. So the exit
+puts a stand-in into the place of these hooks as it begins, takes registrations that come too late
+for Python, and calls all of them when the items have run.
 
 Python waits there for the jobs of all pools. The exit waits for those that were submitted before
 the other threads had ended, and for none that comes later, so that whoever keeps feeding a pool
@@ -28,7 +29,7 @@ from functools import partial
 from time import sleep
 from types import SimpleNamespace
 
-from graceexit._cpython import can_start_threads, in_child, of_multiprocessing
+from graceexit._cpython import can_start_threads, in_child, of_multiprocessing, threads
 from graceexit._items import is_running
 from graceexit._latch import StandIn
 
@@ -37,7 +38,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-MODULES = ("concurrent.futures.thread", "concurrent.futures.process")
+POOLS = "concurrent.futures.thread"
+# Those of processes; loky, which joblib has a copy of, is made after the first.
+PROCESS_POOLS = (
+    "concurrent.futures.process",
+    "loky.process_executor",
+    "joblib.externals.loky.process_executor",
+)
 QUEUES = ("SimpleQueue", "Queue")  # first in, first out; gevent has some of these names too
 SHY = 0.05  # seconds for which a worker that has had a mark leaves the next one to another
 
@@ -187,13 +194,13 @@ class Jobs:
     def _begin(self) -> None:
         """Note which jobs and workers there are."""
         self._begun = True
-        pools: Any = sys.modules.get(MODULES[0])
+        pools: Any = sys.modules.get(POOLS)
         if hasattr(pools, "_WorkItem"):  # else it is being imported
             self._later = StandIn(pools, "_WorkItem", later(pools._WorkItem, self._begins))
             self._later.put()
             known = [(one(), queue) for one, queue in list(pools._threads_queues.data.items())]
             # One that is being started is not in there yet, but may have a job in hand.
-            for one in threading.enumerate():
+            for one in threads():
                 if getattr(one, "_target", None) is pools._worker:
                     known += [(one, given) for given in getattr(one, "_args", ())]
             queues = {one: queue for one, queue in known if type(queue).__name__ in QUEUES}
@@ -254,20 +261,24 @@ def closes_pools(hook: "Any") -> bool:
         func = hook.__closure__[hook.__code__.co_freevars.index("func")].cell_contents
     except (AttributeError, ValueError):  # up to 3.12 it is a partial; others may be anything
         func = getattr(hook, "func", None)
-    closers = [getattr(sys.modules.get(name), "_python_exit", None) for name in MODULES]
+    modules = map(sys.modules.get, (POOLS, *PROCESS_POOLS))
+    closers = [getattr(module, "_python_exit", None) for module in modules]
     return func is not None and any(func is close for close in closers)
 
 
 def managers() -> "list[Any]":
     """Return the threads that manage the pools of processes."""
-    kind = getattr(sys.modules.get(MODULES[1]), "_ExecutorManagerThread", None)
-    return [one for one in threading.enumerate() if kind is not None and isinstance(one, kind)]
+    modules = map(sys.modules.get, PROCESS_POOLS)
+    found = [getattr(module, "_ExecutorManagerThread", None) for module in modules]
+    kinds = tuple(kind for kind in found if kind is not None)
+    return [one for one in threads() if isinstance(one, kinds)]
 
 
 def workers() -> set[int]:
     """Return the ids of the threads that belong to pools, and end when those are closed."""
     found = set()
-    for name, table in zip(MODULES, ("_threads_queues", "_threads_wakeups"), strict=True):
+    for name in (POOLS, *PROCESS_POOLS):
+        table = "_threads_queues" if name == POOLS else "_threads_wakeups"
         known = getattr(sys.modules.get(name), table, None)
         found |= {id(one()) for one in list(known.data)} if known is not None else set()
     return found

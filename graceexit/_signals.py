@@ -17,8 +17,9 @@ What a handler does is given to this module. Decisions:
   it does nothing, so a late one is harmless, and SIGTERM keeps one meaning. Go's runtime interrupts
   its threads with it for the same reasons.
 * `signal.raise_signal` is replaced, for a server that restores SIG_DFL and sends itself the signal
-  (uvicorn) dies without coming to any hook. Blocking the signal with `pthread_sigmask` instead
-  would be inherited by children, which then survive `terminate()`.
+  (uvicorn) dies without coming to any hook; and on another thread it would wake nobody. Blocking
+  the signal with `pthread_sigmask` instead would be inherited by children, which then survive
+  `terminate()`.
 * Another thread than the main one cannot set SIG_DFL through Python. `faulthandler.unregister` can,
   where `faulthandler.register` has found SIG_DFL: so that is called under our handler. Elsewhere
   the C function does it.
@@ -171,8 +172,12 @@ class Handlers:
 
     def _raise_signal(self, signalnum: int, /) -> None:
         """Send the signal *signalnum* to this process, after what must run before its death."""
-        if signalnum in self.signals and is_main_thread() and getsignal(signalnum) is SIG_DFL:
+        handler = getsignal(signalnum) if signalnum in self.signals else None
+        if handler is SIG_DFL and is_main_thread():
             self._before_death(signalnum)
+        # The thread that calls this would get it, and a main thread that waits would not notice.
+        if isinstance(handler, Layer) and not is_main_thread() and interrupt_main(signalnum):
+            return
         (self._raising.real or real_raise_signal)(signalnum)
 
 
@@ -226,16 +231,16 @@ def is_main_thread() -> bool:
     return _thread.get_ident() == main_thread().ident
 
 
-def interrupt_main() -> bool:
-    """Send SIGURG to the main thread alone; return whether that is possible."""
+def interrupt_main(signum: int | None = SIGURG) -> bool:
+    """Send a signal to the main thread alone; return whether that is possible."""
     ident = main_thread().ident
-    if SIGURG is None or ident is None:
+    if SIGURG is None or signum is None or ident is None:
         return False
     try:
         if ident in sys._current_frames():
-            signal.pthread_kill(ident, SIGURG)
+            signal.pthread_kill(ident, signum)
         else:  # gevent's is a greenlet, and what the number of one does in C is anybody's guess
-            os.kill(os.getpid(), SIGURG)
+            os.kill(os.getpid(), signum)
     except ProcessLookupError:  # in a child that a thread has forked at this moment
         return False
     return True

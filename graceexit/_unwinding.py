@@ -12,10 +12,12 @@ SystemExit is raised in it, in the handler. It is done otherwise where that woul
   main thread stays where it begins to do so, and uses nothing that the items close. (Not done: to
   stay in the handler. The job may hold a lock that the items need, as those of h5py and lmdb do.)
 * Whoever takes a lock, gives it back or wakes who waits for it does so first: nobody would give it
-  back. Whoever starts a thread, a process or a job does that first: nobody would end a worker of
-  which its pool has not been told. It is a matter of an instant, and put off by a millisecond; what
-  takes more than a second is not waited for. (A lock in C has no frame: the line that calls it is
-  looked at, for half a second, for whoever is there may be waiting for the lock.)
+  back. So does a generator that is entered or left as a context manager, and whoever asks a manager
+  of multiprocessing: the next call would have its answer. Whoever starts a thread, a process or a
+  job does that first: nobody would end a worker of which its pool has not been told. It is a matter
+  of an instant, and put off by a millisecond; what takes more than a second is not waited for. (A
+  lock in C has no frame: the line that calls it is looked at, for half a second, for whoever is
+  there may be waiting for the lock.)
 * Whoever is unwinding already (KeyboardInterrupt, SystemExit) is not cut.
 * In `hold` all this is done when the block has ended. It is asked whenever something is raised that
   was put off; and asyncio's main task is cancelled where the block ends, for its next `await` may

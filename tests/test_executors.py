@@ -974,3 +974,44 @@ def test_the_job_of_a_worker_that_is_being_started_is_waited_for(script, kind):
         env=FORKS,
     ).finish()
     assert (lines, status) == (["job begins", "job ends", "closed"], 0)
+
+
+@pytest.mark.field(kind="joblib in a thread")
+@pools_work
+def test_a_call_of_joblib_and_one_that_an_item_makes_come_to_their_end(script, tmp_path):
+    """Its executors of processes, loky's, are held open as those of the standard library."""
+    need("joblib")
+    worker = script(
+        """
+        import pathlib, sys, time
+        from concurrent.futures import ThreadPoolExecutor
+        from joblib import Parallel, delayed
+        import graceexit
+
+        folder = pathlib.Path(sys.argv[1])
+
+        def work(number):
+            (folder / "began").touch()
+            time.sleep(0.05)
+            return number
+
+        def run():
+            print("a job", sum(Parallel(n_jobs=2)(delayed(work)(1) for _ in range(40))))
+
+        def close():
+            print("an item", sum(Parallel(n_jobs=2)(delayed(work)(1) for _ in range(10))))
+
+        if __name__ == "__main__":
+            graceexit.install(linger=60)
+            graceexit.on_exit(close, timeout=60)
+            ThreadPoolExecutor(1).submit(run)
+            while not (folder / "began").exists():
+                time.sleep(0.01)
+            print("ready")
+            while True:
+                time.sleep(0.01)
+        """,
+        tmp_path,
+    )
+    lines, status = worker.end_by(SIGTERM)
+    assert (own(lines), status) == (["a job 40", "an item 10"], -SIGTERM)

@@ -421,6 +421,24 @@ def test_an_exit_function_that_hangs_is_ended_before_the_grace_is_over(ended):
     assert_one_says(lines, ON_SIGTERM, "exit functions have not returned")
 
 
+def test_exit_functions_have_a_time_though_the_last_item_has_used_up_its_own(ended):
+    """It is what the items had to leave of the grace."""
+    lines, status, _ = ended("""
+        import atexit, time
+        import graceexit
+
+        atexit.register(time.sleep, 3600)
+        graceexit.install(grace=6)
+        graceexit.on_exit(lambda: time.sleep(3600), timeout=None)
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    assert status == -SIGTERM
+    line = assert_one_says(lines, ON_SIGTERM, "exit functions have not returned within 0.2")
+    assert "time.sleep" not in line  # a call in C has no frame
+
+
 def test_uninstall_cancels_it(script):
     """A program that has gone on is not ended by what it has put back."""
     lines, status = script("""

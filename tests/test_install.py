@@ -494,6 +494,26 @@ def test_the_wrapper_of_raise_signal_runs_the_items_before_the_death(script, thr
     assert status == -SIGTERM
 
 
+@pytest.mark.field(kind="a thread that raises SIGTERM")
+@pytest.mark.parametrize("wait", ["threading.Event().wait()", "time.sleep(60)", "os.read(end, 1)"])
+def test_raise_signal_on_another_thread_is_noticed_by_a_main_thread_that_waits(script, wait):
+    """The signal would come to that thread, and wake nobody; without graceexit all would die."""
+    lines, status = script(f"""
+        import os, signal, threading, time
+        import graceexit
+
+        def end_all():
+            time.sleep(0.3)  # in which the main thread comes to wait
+            signal.raise_signal(signal.SIGTERM)
+
+        end, _ = os.pipe()
+        graceexit.on_exit(lambda: print("closed"))
+        threading.Thread(target=end_all).start()
+        {wait}
+    """).finish()
+    assert (without(lines, INLINE), status) == (["closed"], -signal.SIGTERM)
+
+
 def test_raise_signal_is_otherwise_what_it_was(script):
     """Signals that are not ours, that have a handler, or that another thread raises."""
     server = script(

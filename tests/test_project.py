@@ -53,6 +53,9 @@ LOST_SOMETHING = """
     a process that the main thread starts
     a program that the main thread starts
     a counter of multiprocessing
+    a context manager that is a generator
+    a thread that raises SIGTERM
+    joblib in a thread
     a program whose output is followed
     an asyncio consumer that always has messages
     a wait_for that is always served

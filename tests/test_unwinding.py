@@ -880,6 +880,71 @@ def test_the_lock_of_a_value_is_not_left_taken(script):
     assert (steps(lines), status) == (["given back", "closed"], -SIGTERM)
 
 
+def test_a_call_to_a_manager_has_its_answer(script):
+    """All proxies of a thread share one connection: else the next call has that answer."""
+    lines, status = script("""
+        import multiprocessing, os, signal, time
+        import graceexit
+
+        class Sending:
+            def __init__(self, real):
+                self.real = real
+
+            def send(self, what):
+                self.real.send(what)
+                os.kill(os.getpid(), signal.SIGTERM)
+
+            def __getattr__(self, name):
+                return getattr(self.real, name)
+
+        manager = multiprocessing.get_context("fork").Manager()
+        known = manager.dict(one=1, two=2)
+        known["one"]  # which connects
+        known._tls.connection = Sending(known._tls.connection)
+        graceexit.on_exit(lambda: print("closed"))
+        try:
+            known["one"]
+            time.sleep(60)
+        finally:
+            print("two:", known["two"])
+    """).finish()
+    assert (steps(lines), status) == (["two: 2", "closed"], -SIGTERM)
+
+
+@pytest.mark.field(kind="a context manager that is a generator")
+@pytest.mark.parametrize("moment", ["takes", "gives"])
+def test_a_context_manager_that_is_a_generator_is_entered_and_left(script, moment):
+    """It takes a lock, or begins a transaction, and comes to its `try` after that."""
+    lines, status = script(
+        """
+        import contextlib, os, signal, sys, threading, time
+        import graceexit
+
+        def send(moment):
+            if sys.argv[1] == moment:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        @contextlib.contextmanager
+        def taken():
+            lock.acquire()
+            send("takes")
+            try:
+                yield
+            finally:
+                send("gives")
+                lock.release()
+
+        lock = threading.Lock()
+        graceexit.on_exit(lambda: print("free", lock.acquire(timeout=10)))
+        with taken():
+            pass
+        time.sleep(60)
+        """,
+        moment,
+    ).finish()
+    assert (steps(lines), status) == (["free True"], -SIGTERM)
+
+
 TAKEN = {
     "own": """
         lock.acquire(False)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import re
 import signal
+import threading
 
 import pytest
 from harness import NO_THREADS_AT_THE_END, WHO, cut_off, needs_threads_at_the_end, said, steps
 from wording import assert_one_says, own, place
+
+from graceexit._cpython import joined_at_exit
 
 needs_an_ender = needs_threads_at_the_end("Python itself waits for threads, and says nothing")
 WORKS = {
@@ -115,6 +119,26 @@ def test_a_thread_is_waited_for_whatever_its_class_makes_of_join(script):
         graceexit.on_exit(lambda: print("closed"))
     """).finish()
     assert (steps(lines), status) == (["worked", "closed"], 0)
+
+
+def test_threads_are_listed_while_somebody_holds_the_lock_of_threading():
+    """A thread that Python freezes at its end would keep that lock, and Python waits for it."""
+    found, done = [], _thread.allocate_lock()
+    done.acquire()
+
+    def look():
+        found.extend(joined_at_exit())
+        done.release()
+
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    with threading._active_limbo_lock:
+        _thread.start_new_thread(look, ())
+        was_done = done.acquire(timeout=10)
+    stop.set()
+    thread.join()
+    assert (was_done, thread in found) == (True, True)
 
 
 @needs_an_ender
