@@ -107,7 +107,7 @@ class Exit:
         # program's end and the first line of its own.
         if not (ender.reached or _cpython.is_shutting_down(frame)):
             if first and not self._takes(signum):
-                ender.unwinding.begin(signum, frame, _signals.getsignal(SIGINT))
+                ender.unwinding.begin(signum, frame)
         elif not has_ender and _cpython.is_in_join(frame):  # nobody else makes this thread leave it
             _cpython.hide(Leave)
             ender.phase = LEAVING
@@ -123,8 +123,7 @@ class Exit:
         if signum == SIGINT != self.ender.signum:
             self.ender.unwinding.interrupt()
         else:
-            interrupt = _signals.getsignal(SIGINT)
-            self.ender.unwinding.begin(signum, frame, interrupt, here=True)
+            self.ender.unwinding.begin(signum, frame, here=True)
 
     def press(self, signum: int) -> bool:
         """Note Ctrl-C; return whether it is held, or Python's own handler is to be called."""

@@ -46,6 +46,7 @@ from graceexit._cpython import (
 from graceexit._items import NEVER
 from graceexit._latch import CLOCK, StandIn, insist
 from graceexit._report import forget_frames
+from graceexit._signals import getsignal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,16 +95,9 @@ class Unwinding:
         self._of_trio: Any = None  # its handler of SIGINT, where that is what unwinds
         self._ignoring = StandIn(sys, "unraisablehook", self._unraisable)
 
-    def begin(
-        self,
-        signum: int,
-        frame: "FrameType | None",
-        interrupt: "Any",
-        *,
-        here: bool = False,
-    ) -> None:
+    def begin(self, signum: int, frame: "FrameType | None", *, here: bool = False) -> None:
         """
-        Unwind, in the handler of *signum*; *interrupt* is the handler of SIGINT.
+        Unwind, in the handler of *signum*.
 
         With *here* the main thread goes no step further: it is at the end of a block under `hold`.
         """
@@ -116,6 +110,7 @@ class Unwinding:
         if is_under_way():
             return
         self._begun = CLOCK[0]()
+        interrupt = getsignal(SIGINT)
         if (task := main_task(frame)) is not None:
             self._wait_for(task, interrupt, is_cancelled=is_closing(frame), here=here)
             return
