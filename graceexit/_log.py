@@ -49,12 +49,12 @@ class Log:
     Its thread lives as long as there are lines to say.
 
     Attributes:
-        why: Returns what is going on, such as "on SIGTERM"; each line says it.
+        why: What is going on, such as "on SIGTERM"; each line says it.
         signum: The signal that was noticed; each record has it.
     """
 
     def __init__(self) -> None:
-        self.why: Callable[[], str] = lambda: "in run()"
+        self.why = "in run()"
         self.signum: int | None = None
         self._lines: list[Line] = []
         self._speaking = _thread.allocate_lock()  # held by the thread that says the lines
@@ -69,7 +69,7 @@ class Log:
     ) -> None:
         """Have *text* said soon."""
         if level >= WARNING or "logging" in sys.modules:
-            head = f"graceexit[{os.getpid()}]: {self.why()}: "
+            head = f"graceexit[{os.getpid()}]: {self.why}: "
             make: Text = lambda careful: head + (text if isinstance(text, str) else text(careful))  # noqa: E731
             self._lines.append((level, make, error, fields))
             if self._speaking.acquire(blocking=False) and not start_thread(self._say_all):
@@ -100,7 +100,7 @@ class Log:
         def speak() -> None:
             for line in rest:
                 if silent:  # where no thread can be started nobody has tried to
-                    self._say(*line)
+                    self._say(line)
                 elif line[0] >= WARNING:
                     write(f"{line[1](CAREFULLY)}\n")
 
@@ -138,21 +138,16 @@ class Log:
             lines = self._lines
             # Unless flush() has lost patience and says the rest.
             while lines and lines is self._lines:
-                self._say(*lines[0])
+                self._say(lines[0])
                 del lines[:1]
             self._speaking.release()
             # A line that was posted before the release had nobody to say it: an instant.
             if not self._lines or not self._speaking.acquire(blocking=False):  # pragma: no branch
                 return
 
-    def _say(
-        self,
-        level: int,
-        make: "Text",
-        error: BaseException | None,
-        fields: "Callable[[], dict[str, Any]]",
-    ) -> None:
+    def _say(self, line: "Line") -> None:
         """Log a line; where nobody takes it, write it to stderr from WARNING upwards."""
+        level, make, error, fields = line
         taken = False
         try:
             if "logging" in sys.modules:

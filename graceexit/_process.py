@@ -189,7 +189,7 @@ class Process:
         """
         self.exiting.set()
         log = self.registry._runs().log
-        log.why = lambda: "in shutdown()"
+        log.why = "in shutdown()"
         report = self.registry.run()
         report.signum = self.exiting.signum
         if self.exit is None and self.settings.report is not None:

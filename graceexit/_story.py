@@ -7,7 +7,6 @@ written within a second, and what people have named is looked at there and nowhe
 
 import sys
 import threading
-from functools import partial
 from time import time
 
 from graceexit._cpython import in_child
@@ -138,7 +137,7 @@ class Story:
     def _told_why(self) -> "Log":
         """Return the log, which knows why the process exits."""
         self._log.signum = signum = self._exiting.signum
-        self._log.why = partial(why, signum)
+        self._log.why = why(signum)
         return self._log
 
     def write(self, death: str | None = None) -> None:
@@ -168,7 +167,7 @@ def say_what_was_not_run(
     log: "Log", signum: int | None, dropped: "list[Item]", *, unhandled: bool
 ) -> None:
     """Say what belongs to the parent of a forked process, and what no signal could have run."""
-    log.why = partial(why, signum)
+    log.why = why(signum)
     if dropped:
         level = DEBUG if in_child() else WARNING
         log.post(level, lambda careful: DROPPED.format(listed(dropped, careful=careful)))
