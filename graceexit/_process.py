@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from graceexit._hold import Hold
     from graceexit._hook import Hook
     from graceexit._items import Item
-    from graceexit._log import Log
     from graceexit._report import Report
     from graceexit._settings import Settings
 
@@ -193,7 +192,10 @@ class Process:
         report = self.registry.run()
         report.signum = self.exiting.signum
         if self.exit is None and self.settings.report is not None:
-            publish_alone(log, self.settings.report, report)
+            from graceexit._account import publish
+
+            publish(log, self.settings.report, report, {})
+            log.flush(1.0)
         return report
 
     def ending(self) -> "Exit | None":
@@ -291,14 +293,6 @@ def call_at_forks(fork: "Callable[[int], None]", after_in_child: "Callable[[], N
             after_in_parent=lambda: fork(-1),
             after_in_child=after_in_child,
         )
-
-
-def publish_alone(log: "Log", path: str, report: "Report") -> None:
-    """Write the report of a run that is no exit."""
-    from graceexit._account import publish
-
-    publish(log, path, report, {})
-    log.flush(1.0)
 
 
 def import_what_is_needed(settings: "Settings") -> None:
