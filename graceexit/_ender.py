@@ -14,7 +14,7 @@ from time import sleep
 
 from graceexit import _cpython, _signals
 from graceexit._executors import Executors, Jobs, workers
-from graceexit._items import NEVER
+from graceexit._items import NEVER, Outcome
 from graceexit._latch import LOOK, TO_BEGIN, Bell, Latch, start_thread, within
 from graceexit._limits import Limits
 from graceexit._report import signal_name
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from graceexit._items import Outcome
     from graceexit._runs import Runs
     from graceexit._settings import Settings
 

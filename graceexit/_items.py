@@ -22,14 +22,7 @@ from types import BuiltinMethodType, CoroutineType, FunctionType, MethodType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol, TypeAlias
-
-    # item; how it ended; when it began; seconds; what it raised; where it was, the innermost call
-    # last; whose limit it was: "timeout" or "grace"
-    Call: TypeAlias = tuple[str, int, str]
-    Outcome: TypeAlias = tuple[
-        "Item", str, float, float, BaseException | None, list[Call] | None, str | None
-    ]
+    from typing import Any, Protocol
 
     class Joinable(Protocol):
         """Something that can be joined: a thread, a timer, a process."""
@@ -60,6 +53,11 @@ if TYPE_CHECKING:
 NOBODYS = ("threading", "multiprocessing.process", "multiprocess.process")
 NEVER = float("inf")  # a time, or an order, that does not come
 ENDED = object()  # what `Item.tell` returns where there is nobody to tell
+
+Call = tuple[str, int, str]  # file; line; function
+# item; how it ended; when it began; seconds; what it raised; where it was, the innermost call last;
+# whose limit it was: "timeout" or "grace"
+Outcome = tuple["Item", str, float, float, BaseException | None, list[Call] | None, str | None]
 
 # As in inspect: the code of a generator, of an `async def`, of an asynchronous generator.
 UNUSUAL = 0x20 | 0x80 | 0x200

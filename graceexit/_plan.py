@@ -10,14 +10,12 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import count, takewhile
 
-from graceexit._items import NEVER, key_of
+from graceexit._items import NEVER, Item, Outcome, key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeAlias
-
-    from graceexit._items import Item, Outcome
 
     # A callback to call. For a thread: itself; "stop" or "join"; what does it; when it began, None
     # for now; timeout.

@@ -17,15 +17,13 @@ import sys
 from time import monotonic, time
 from types import FunctionType, MethodType, SimpleNamespace
 
-from graceexit._items import Item
+from graceexit._items import Call, Item, Outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import FrameType, TracebackType
     from typing import Any, Literal
-
-    from graceexit._items import Call, Outcome
 
 FEW = 5  # items that are named in one line
 # Frames that nobody needs to see: ours, and threading's below the one that waits.

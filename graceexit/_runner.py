@@ -21,7 +21,7 @@ import sys
 import threading
 from time import sleep
 
-from graceexit._items import ENDED, NEVER
+from graceexit._items import ENDED, NEVER, Item, Outcome
 from graceexit._latch import CLOCK, LOOK, TO_BEGIN, Bell, start_thread
 from graceexit._plan import TICK, Plan
 from graceexit._report import Rest, stack_of
@@ -30,8 +30,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, TypeAlias
-
-    from graceexit._items import Item, Outcome
 
     # item; verb; when it began; timeout
     Action: TypeAlias = tuple[Item, str, float, float | None]

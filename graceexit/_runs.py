@@ -10,14 +10,10 @@ import threading
 from time import monotonic
 
 from graceexit._cpython import of_multiprocessing
-from graceexit._items import NEVER
+from graceexit._items import NEVER, Item, Outcome
 from graceexit._log import NO_THREADS, WARNING, Log
 from graceexit._report import Report, forget_frames
 from graceexit._runner import Run
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from graceexit._items import Item, Outcome
 
 
 class Runs:

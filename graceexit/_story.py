@@ -11,7 +11,7 @@ from time import time
 
 from graceexit._cpython import in_child
 from graceexit._executors import workers
-from graceexit._items import place, target_of
+from graceexit._items import Item, Outcome, place, target_of
 from graceexit._log import DEBUG, ERROR, INFO, WARNING
 from graceexit._report import (
     Report,
@@ -30,7 +30,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
-    from graceexit._items import Item, Outcome
     from graceexit._latch import Latch
     from graceexit._limits import Limits
     from graceexit._log import Log, Text
