@@ -11,8 +11,8 @@ from graceexit._items import seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import EllipsisType
+    from typing import Any
 
 LINGER = 5.0  # seconds that items wait for the rest of a program that is being ended
 DEFAULT = tuple(
@@ -39,13 +39,7 @@ class Settings:
         self.signals: tuple[int, ...] = DEFAULT
         self.report: str | None = None
 
-    def change(
-        self,
-        grace: "float | EllipsisType | None" = ...,
-        linger: "float | EllipsisType | None" = ...,
-        signals: "Iterable[int] | EllipsisType" = ...,
-        report: "str | os.PathLike[str] | EllipsisType | None" = ...,
-    ) -> None:
+    def change(self, grace: "Any", linger: "Any", signals: "Any", report: "Any") -> None:
         """
         Change what is given; the first time also what the environment gives.
 
@@ -68,18 +62,18 @@ class Settings:
         self.grace, self.linger, self.signals, self.report = grace, linger, signals, report
 
 
-def checked(signals: "Iterable[int]") -> tuple[int, ...]:
+def checked(signals: "Any") -> tuple[int, ...]:
     """Return *signals* as a tuple if each can have a handler."""
     rule = "signals must be signal numbers such as (signal.SIGTERM, signal.SIGINT)"
     if isinstance(signals, str) or not hasattr(signals, "__iter__"):
         raise TypeError(f"{rule}; got {signals!r}")
-    signals = tuple(signals)
-    for signum in signals:
+    numbers: tuple[int, ...] = tuple(signals)
+    for signum in numbers:
         if isinstance(signum, bool) or not isinstance(signum, int):
             raise TypeError(f"{rule}; got {signum!r}")
         if signum not in signal.valid_signals() or signum in UNCATCHABLE:
             raise ValueError(f"{rule}; no handler can be set for {signum!r}")
-    return signals
+    return numbers
 
 
 def grace_of_environment() -> float | None:

@@ -57,9 +57,7 @@ if TYPE_CHECKING:
 TURN = 1.0  # seconds for a loop to turn
 LOOK_AGAIN = 0.01  # seconds between two looks whether a loop has closed
 FOR_EVER = 1e6  # seconds, of which the process has a few
-AGAIN = (
-    0.001  # seconds after which what was ignored, or was put off for an instant, is raised again
-)
+AGAIN = 0.001  # seconds after which what was ignored, or put off for an instant, is raised again
 INSTANT = 1.0  # seconds at most for what takes an instant, such as to take a lock
 BLOCKED = 0.5  # seconds at most for a line that takes one: it may be waiting for it
 
