@@ -32,17 +32,7 @@ import sys
 from signal import SIGINT
 from time import sleep
 
-from graceexit._cpython import (
-    hub_of_gevent,
-    is_at_lock,
-    is_closing,
-    is_locking,
-    is_starting,
-    is_under_way,
-    main_task,
-    waited_for,
-    whole_stack,
-)
+from graceexit import _cpython
 from graceexit._items import NEVER
 from graceexit._latch import CLOCK, StandIn, insist
 from graceexit._report import forget_frames
@@ -101,16 +91,16 @@ class Unwinding:
         """
         self._signum = signum
         self._error = SystemExit(128 + signum)
-        for one in whole_stack(frame):
+        for one in _cpython.whole_stack(frame):
             sends = WORKERS.get(one.f_code.co_name)
             if sends in one.f_globals:
                 one.f_globals[sends] = self.park  # this process is about to be gone
-        if is_under_way():
+        if _cpython.is_under_way():
             return
         self._begun = CLOCK[0]()
         interrupt = getsignal(SIGINT)
-        if (task := main_task(frame)) is not None:
-            self._wait_for(task, interrupt, is_cancelled=is_closing(frame), here=here)
+        if (task := _cpython.main_task(frame)) is not None:
+            self._wait_for(task, interrupt, is_cancelled=_cpython.is_closing(frame), here=here)
             return
         if str(getattr(interrupt, "__module__", "")).startswith("trio."):
             self._of_trio = interrupt
@@ -119,7 +109,7 @@ class Unwinding:
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt, which has been put off, unless the thread is on its way out."""
         self._error = KeyboardInterrupt()
-        if not is_under_way():
+        if not _cpython.is_under_way():
             self.unwind()
 
     def unwind(self) -> None:
@@ -142,14 +132,14 @@ class Unwinding:
         if self.due() <= 0:
             self._at = NEVER
             # Meanwhile it may have begun to unwind, or have taken something in hand.
-            if not (is_under_way() or self.takes(self._signum)):
+            if not (_cpython.is_under_way() or self.takes(self._signum)):
                 self._unwind_from(frame)
 
     def _unwind_from(self, frame: "FrameType | None") -> None:
         """Unwind, unless *frame* closes a loop, or is about to do what must not be cut."""
-        if is_closing(frame):
+        if _cpython.is_closing(frame):
             self._put_off(LOOK_AGAIN)
-        elif (hub := hub_of_gevent()) is not None:
+        elif (hub := _cpython.hub_of_gevent()) is not None:
             hub.handle_system_error(type(self._error), self._error)
         elif self._is_to_wait(frame) and self._put_off(AGAIN):
             pass
@@ -161,9 +151,9 @@ class Unwinding:
     def _is_to_wait(self, frame: "FrameType | None") -> bool:
         """Return whether *frame* does what takes an instant, and leaves a mess where it is cut."""
         waited = CLOCK[0]() - self._begun
-        if waited < BLOCKED and is_at_lock(frame):
+        if waited < BLOCKED and _cpython.is_at_lock(frame):
             return True
-        return waited < INSTANT and (is_locking(frame) or is_starting(frame))
+        return waited < INSTANT and (_cpython.is_locking(frame) or _cpython.is_starting(frame))
 
     def _put_off(self, seconds: float) -> bool:
         """
@@ -217,7 +207,7 @@ class Unwinding:
         self._at = NEVER
         if task is None or self.takes(self._signum):
             return
-        future = waited_for(task)
+        future = _cpython.waited_for(task)
         if future is not None and future.done():
             task.get_loop().call_soon(self._turned, task)
         else:
