@@ -315,7 +315,7 @@ def threads_of_nobody(ender: int, runs: "Runs") -> list[threading.Thread]:
 def release(executors: Executors, limits: Limits, story: Story, *, ending: bool) -> None:
     """Call what was held back; it takes no longer than the process has."""
     begun, dying = limits.clock(), ending and _cpython.in_child()
-    left = limits.closing(begun, dying=dying, ending=ending)
+    left = limits.closing(dying=dying, ending=ending)
     # Where no thread can be started nothing limits it, and a process that is to die does not.
     done = within(left, partial(executors.release, dying=dying), here=not ending)
     if not done and limits.clock() >= begun + left:

@@ -82,18 +82,17 @@ class Limits:
             ends.append((self._deadline - self.grace / 2, f"half of grace={self.grace:g} s"))
         return min(ends, key=lambda end: end[0])
 
-    def closing(self, begun: float, *, dying: bool, ending: bool) -> float:
+    def closing(self, *, dying: bool, ending: bool) -> float:
         """
-        Return the seconds that are left for what is closed after the items, since *begun*.
+        Return the seconds that there are for what is closed after the items.
 
         As Python has it there is no limit; a process that is being ended has one, and a child that
         is dying of a signal closes then what others wait for.
         """
-        now = self.clock()
         if dying:
-            return begun + min(self.linger, max(self.left() / 2, 0.0)) - now
+            return min(self.linger, max(self.left() / 2, 0.0))
         if ending or self.grace is not None:
-            return max(self.patience(), begun + CLOSE - now)
+            return max(self.patience(), CLOSE)
         return NEVER
 
     def left(self) -> float:
