@@ -42,12 +42,10 @@ def publish(log: "Log | None", path: str, report: Report, more: "dict[str, Any]"
         except BaseException as error:
             failed.append(text_of(error))
 
-    if within(WRITING, try_it) and not failed:
-        return True
-    why_not = failed[0] if failed else "it takes too long"
-    if log is not None:
+    why_not = "".join(failed) if within(WRITING, try_it) else "it takes too long"
+    if why_not and log is not None:
         log.post(WARNING, f"the report cannot be written to {path}: {why_not}")
-    return False
+    return not why_not
 
 
 def write(path: str, report: Report, more: "dict[str, Any]") -> None:

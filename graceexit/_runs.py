@@ -58,8 +58,7 @@ class Runs:
             if (run := self.now) is None or run.is_over():
                 self._late.clear()
                 report = lambda outcome: self._note(outcome, grace)  # noqa: E731
-                log = self.log
-                trace = log.begins if log.wants_debug() else None
+                trace = self.log.begins if self.log.wants_debug() else None
                 run = self.now = Run(self.items, self._late, report, trace=trace)
             try:
                 run.go(before, deadline)
