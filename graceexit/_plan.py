@@ -75,9 +75,7 @@ class Plan:
 
     def is_due(self) -> bool:
         """Return whether anything of an order below `before` waits to be run."""
-        if self.told or self.before == NEVER:  # which is quicker than to look at each
-            return bool(self.told or self._items)
-        return any(item.order < self.before for item in list(self._items))
+        return bool(self.told) or any(item.order < self.before for item in list(self._items))
 
     def is_last(self) -> bool:
         """Return whether nothing comes behind what is in progress."""
