@@ -37,8 +37,6 @@ ENDED, JOINED, EXITING = range(1, 4)
 PATIENCE = 5.0  # seconds after which a program that ends by itself is told what it waits for
 TO_LEAVE = 1.0  # seconds for the main thread to leave the join
 EXIT_FUNCTIONS = 5.0  # seconds for the exit functions of a process that would be dead without us
-NOT_LEFT = "the main thread does not leave what it waits for"
-NOT_RETURNED = "exit functions have not returned"
 
 
 def registered() -> dict[int, set[int]]:
@@ -284,13 +282,21 @@ class Ender:
         give_up = clock() + TO_LEAVE
         while self.reached < JOINED:
             if clock() >= give_up or not _signals.interrupt_main():
-                end_now(self.story, self.signum, NOT_LEFT, TO_LEAVE)
+                self._end_now("the main thread does not leave what it waits for", TO_LEAVE)
             self._bell.wait(_cpython.LOOKS)
         # Exit functions may wait for ever for what a thread holds that was left behind.
         must_end = self.signum is not None or self.runs.left
         left = min(EXIT_FUNCTIONS, self.limits.left() / 2)
         if must_end and not self.finished.wait(left):
-            end_now(self.story, self.signum, NOT_RETURNED, left)
+            self._end_now("exit functions have not returned", left)
+
+    def _end_now(self, why: str, seconds: float) -> None:
+        """End the process without its main thread, and say what of that is cut off."""
+        self.story.main_thread_is_cut_off(why, seconds)
+        if self.signum is not None:
+            die(self.story, self.signum)
+        self.story.last_words()
+        os._exit(1)
 
     def _is_to_leave(self) -> bool:
         """Return whether the main thread is to wait for nothing more, if it still does."""
@@ -322,15 +328,6 @@ def release(executors: Executors, limits: Limits, story: Story, *, ending: bool)
         ids = workers()
         unclosed = [one for one in _cpython.threads() if id(one) in ids]
         story.cut_off(unclosed, begun, "the process ends without")
-
-
-def end_now(story: Story, signum: int | None, why: str, seconds: float) -> None:
-    """End the process without its main thread, and say what of that is cut off."""
-    story.main_thread_is_cut_off(why, seconds)
-    if signum is not None:
-        die(story, signum)
-    story.last_words()
-    os._exit(1)
 
 
 def die(story: Story, signum: int) -> None:
