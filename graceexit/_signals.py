@@ -60,7 +60,6 @@ OF_LOOPS = ("asyncio.", "trio.")  # modules of handlers of SIGINT that have to b
 class Layer:
     """What Python calls for a signal: ours, in front of what was there before."""
 
-    __slots__ = ("act", "previous", "signum")
     graceexit = True  # which another copy of the package looks for
 
     def __init__(self, signum: int, act: "Act", previous: "Any") -> None:
