@@ -11,6 +11,7 @@ import os
 import threading
 from functools import partial
 from time import sleep
+from types import FrameType
 
 from graceexit import _cpython, _signals
 from graceexit._executors import Executors, Jobs, workers
@@ -18,16 +19,14 @@ from graceexit._items import NEVER, Outcome
 from graceexit._latch import LOOK, TO_BEGIN, Bell, Latch, start_thread, within
 from graceexit._limits import Limits
 from graceexit._report import signal_name
+from graceexit._runs import Runs
+from graceexit._settings import Settings
 from graceexit._story import Story
 from graceexit._unwinding import Unwinding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
-
-    from graceexit._runs import Runs
-    from graceexit._settings import Settings
 
 SERVING, WAITING, RUNNING, LEAVING = "serving", "waiting", "running", "leaving"
 
@@ -72,11 +71,11 @@ class Ender:
 
     def __init__(  # noqa: PLR0917  (it is made at one place)
         self,
-        runs: "Runs",
+        runs: Runs,
         exiting: Latch,
         handlers: _signals.Handlers,
         executors: Executors,
-        settings: "Settings",
+        settings: Settings,
         at_exit: "Callable[[], None]",
     ) -> None:
         self.phase = SERVING
@@ -142,7 +141,7 @@ class Ender:
         self.reached = max(self.reached, step)
         self._bell.ring()
 
-    def leave(self, _signum: int, frame: "FrameType | None", _layer: object) -> None:
+    def leave(self, _signum: int, frame: FrameType | None, _layer: object) -> None:
         """Leave the join, or what else is to be left: a signal handler of the main thread."""
         if self.phase == LEAVING and _cpython.is_joining(frame):
             raise Leave
@@ -246,7 +245,7 @@ class Ender:
             return [threading.main_thread()]
         return self._jobs.left()
 
-    def run(self, before: float = NEVER) -> "list[Outcome]":
+    def run(self, before: float = NEVER) -> list[Outcome]:
         """Run the items of an order below *before*; return how all have ended so far."""
         self.phase = RUNNING
         return self.runs.advance(before, self.limits.limit, self.limits.grace)
@@ -310,7 +309,7 @@ class Ender:
         return bool(waited_for & stuck) and not threads_of_nobody(id(self), self.runs)
 
 
-def threads_of_nobody(ender: int, runs: "Runs") -> list[threading.Thread]:
+def threads_of_nobody(ender: int, runs: Runs) -> list[threading.Thread]:
     """Return the threads that Python waits for, that are nobody's to stop and in no pool."""
     known = registered()
     known[ender] = {id(item.subject) for item in runs.known()}

@@ -299,7 +299,6 @@ def import_what_is_needed(settings: "Settings") -> None:
     """Import what the exit needs now, so that nothing has to be found and read then."""
     import graceexit._exit
     import graceexit._limits
-    import graceexit._runs
 
     try:
         import faulthandler  # noqa: F401
