@@ -279,7 +279,7 @@ class Exit:
                 names = running(self.ender.runs.now, frame)
             again = " again" if self._has_answered or self._exiting.signum == SIGINT else ""
             said = f"Ctrl-C{again}: ended at once; still running: {', '.join(names) or 'nothing'}"
-            if items := list(self._registry._items):
+            if items := list(self.ender.runs.items):
                 said += f"; not run: {listed(items)}"
             self.story.last_words(f"graceexit[{os.getpid()}]: {said}\n")
             _signals.die(signum)
