@@ -106,7 +106,8 @@ def test_a_worker_of_a_pool_by_its_job(cut, limits, named):
     assert ([line for line in own(lines) if line != "busy"], status) == (["closed"], -SIGTERM)
     # Where no thread can be started the main thread waits for the job, and is what is waited for.
     who = f"{MAIN_THREAD}.*_python_exit" if NO_THREADS_AT_THE_END else "job.*busy"
-    assert_one_says(lines, ON_SIGTERM, who, named, r"on_exit\(.*order=-1\)")
+    remedy = f"install.{named}" if NO_THREADS_AT_THE_END else r"on_exit\(.*order=-1\)"
+    assert_one_says(lines, ON_SIGTERM, who, named, remedy)
 
 
 @needs_an_ender

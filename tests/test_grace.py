@@ -421,6 +421,7 @@ def test_an_exit_function_that_hangs_is_ended_before_the_grace_is_over(ended):
     assert_one_says(lines, ON_SIGTERM, "exit functions have not returned")
 
 
+@needs_threads_at_the_end("an item that hangs keeps the process")
 def test_exit_functions_have_a_time_though_the_last_item_has_used_up_its_own(ended):
     """It is what the items had to leave of the grace."""
     lines, status, _ = ended("""
