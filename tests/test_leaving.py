@@ -25,10 +25,14 @@ HELD = """
 
         def hold(*_):
             while True:
-                try:
-                    time.sleep(60)
+                try:  # around the print too, in which the next one may come
+                    while True:
+                        try:
+                            time.sleep(60)
+                        except BaseException:
+                            print("held")
                 except BaseException:
-                    print("held")
+                    pass
 
         graceexit.install(linger=0.5)
         graceexit.on_exit(lambda: print("closed"))
