@@ -190,9 +190,6 @@ def is_locking(frame: "FrameType | None") -> bool:
     module, name = name_of(frame)
     if name in LOCKING or module == "contextlib":  # an ExitStack has entered what it has not noted
         return True
-    # A generator that is a context manager may stand between what takes it and its `try`.
-    if any(name_of(one) in ENTERING for one in stack(frame)):
-        return True
     # Python 3.14 looks for signals between the call of `__enter__` and the block.
     before = frame.f_code.co_code[max(frame.f_lasti - 2, 0)]
     return sys.version_info[:2] == (3, 14) and before == LOAD_SPECIAL
@@ -221,9 +218,23 @@ def is_at_lock(frame: "FrameType | None") -> bool:
 
 def is_starting(frame: "FrameType | None") -> bool:
     """Return whether *frame* belongs to the start of a thread, a process or a job."""
+    return belongs_to(frame, STARTING)
+
+
+def is_entering(frame: "FrameType | None") -> bool:
+    """
+    Return whether *frame* belongs to a generator that is entered or left as a context manager.
+
+    It may stand between what takes a lock, or begins a transaction, and the `try` that ends it.
+    """
+    return belongs_to(frame, ENTERING)
+
+
+def belongs_to(frame: "FrameType | None", functions: set[tuple[str, str]]) -> bool:
+    """Return whether *frame* is one of these *functions*, or has been called by one."""
     # A forked child has the frames of its parent, which began it.
-    first = (name for name in map(name_of, stack(frame)) if name in STARTING | BOOTSTRAPS)
-    return next(first, None) in STARTING
+    first = (name for name in map(name_of, stack(frame)) if name in functions | BOOTSTRAPS)
+    return next(first, None) in functions
 
 
 # The other threads, and Python's join.

@@ -14,7 +14,7 @@ from time import sleep
 from types import FrameType
 
 from graceexit import _cpython, _signals
-from graceexit._executors import Executors, Jobs, workers
+from graceexit._executors import Executors, Jobs, has_work, workers
 from graceexit._items import NEVER, Outcome
 from graceexit._latch import LOOK, TO_BEGIN, Bell, Latch, start_thread, within
 from graceexit._limits import Limits
@@ -92,7 +92,7 @@ class Ender:
         self.story = Story(runs.log, exiting, self.limits, settings.report)
         self._bell = bell = Bell()  # wakes it
         leaves = lambda: self.started and handlers.put_for_leaving(self.leave)  # noqa: E731
-        self.unwinding = Unwinding(bell.ring, leaves, self.story.failed)
+        self.unwinding = Unwinding(bell.ring, leaves, self.story.failed, self.limits.patience)
         self.executors = executors
         self._jobs = Jobs(bell.ring)
         self._at_exit = at_exit
@@ -325,7 +325,8 @@ def release(executors: Executors, limits: Limits, story: Story, *, ending: bool)
     done = within(left, partial(executors.release, dying=dying), here=not ending)
     if not done and limits.clock() >= begun + left:
         ids = workers()
-        unclosed = [one for one in _cpython.threads() if id(one) in ids]
+        # The manager of an idle pool of processes may not have ended yet, and has nothing to lose.
+        unclosed = [one for one in _cpython.threads() if id(one) in ids and has_work(one)]
         story.cut_off(unclosed, begun, "the process ends without")
 
 

@@ -274,6 +274,11 @@ def managers() -> "list[Any]":
     return [one for one in threads() if isinstance(one, kinds)]
 
 
+def has_work(worker: "Any") -> bool:
+    """Return whether that thread may have something in hand; a manager of processes knows it."""
+    return bool(getattr(worker, "pending_work_items", True))
+
+
 def workers() -> set[int]:
     """Return the ids of the threads that belong to pools, and end when those are closed."""
     found = set()

@@ -273,13 +273,19 @@ class Exit:
             self.end_by(signum, frame)
         elif now - self._pressed >= _signals.SAME_PRESS:
             self._pressed = NEVER
-            if phase == WAITING:
-                names = list(map(named, self.ender.others()))
-            else:
-                names = running(self.ender.runs.now, frame)
-            again = " again" if self._has_answered or self._exiting.signum == SIGINT else ""
-            said = f"Ctrl-C{again}: ended at once; still running: {', '.join(names) or 'nothing'}"
-            if items := list(self.ender.runs.items):
-                said += f"; not run: {listed(items)}"
-            self.story.last_words(f"graceexit[{os.getpid()}]: {said}\n")
-            _signals.die(signum)
+            try:
+                self._say_what_is_left(frame)
+            finally:  # names are anybody's code
+                _signals.die(signum)
+
+    def _say_what_is_left(self, frame: "FrameType | None") -> None:
+        """Say what a person who wants out does not wait for; *frame* is that of the main thread."""
+        if self.ender.phase == WAITING:
+            names = list(map(named, self.ender.others()))
+        else:
+            names = running(self.ender.runs.now, frame)
+        again = " again" if self._has_answered or self._exiting.signum == SIGINT else ""
+        said = f"Ctrl-C{again}: ended at once; still running: {', '.join(names) or 'nothing'}"
+        if items := list(self.ender.runs.items):
+            said += f"; not run: {listed(items, careful=True)}"
+        self.story.last_words(f"graceexit[{os.getpid()}]: {said}\n")

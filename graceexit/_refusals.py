@@ -121,7 +121,7 @@ def remedy_for(subject: "Any") -> str:
         return ": a task belongs to its loop: cancel it in a `finally` of the main task"
     if subject is None or hasattr(subject, "__await__"):
         return ": write on_exit(f), not on_exit(f())"
-    if all(callable(getattr(subject, verb, None)) for verb in ("close", "join")):
+    if all(callable(getattr(subject, verb, None)) for verb in ("close", "join", "terminate")):
         return ": write on_exit(x.join) and then on_exit(x.close), which runs first"
     for verb in ("shutdown", "close", "terminate"):
         if callable(getattr(subject, verb, None)):

@@ -175,8 +175,10 @@ class Handlers:
         if handler is SIG_DFL and is_main_thread():
             self._before_death(signalnum)
         # The thread that calls this would get it, and a main thread that waits would not notice.
-        if isinstance(handler, Layer) and not is_main_thread() and interrupt_main(signalnum):
-            return
+        if isinstance(handler, Layer) and not is_main_thread():
+            is_sent = interrupt_main(signalnum)
+            if is_sent and callable(handler.previous):  # which is to be called once
+                return
         (self._raising.real or real_raise_signal)(signalnum)
 
 

@@ -205,7 +205,7 @@ def named(thread: threading.Thread) -> str:
         return f"the main thread{at_end_of(stack)}"
     defined = place(target_of(thread))
     if id(thread) in workers():
-        jobs = [name for file, _, name in stack if "concurrent" not in file]
+        jobs = [name for file, _, name in stack if not ("concurrent" in file or "loky" in file)]
         defined = f"job {jobs[0]}" if jobs else "a job"
     return subject_of("thread", name_of(thread), defined) + at_end_of(stack)
 

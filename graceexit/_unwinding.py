@@ -50,6 +50,7 @@ FOR_EVER = 1e6  # seconds, of which the process has a few
 AGAIN = 0.001  # seconds after which what was ignored, or put off for an instant, is raised again
 INSTANT = 1.0  # seconds at most for what takes an instant, such as to take a lock
 BLOCKED = 0.5  # seconds at most for a line that takes one: it may be waiting for it
+SHARE = 5  # the part of what the rest of the program still has that may be spent so, at most
 
 # The worker loops of executors and pools, and what they call first with the exception of a job.
 WORKERS = {"_process_worker": "_ExceptionWithTraceback", "worker": "ExceptionWithTraceback"}
@@ -68,11 +69,13 @@ class Unwinding:
         ring: "Callable[[], object]",
         prepare: "Callable[[], bool]",
         say: "Callable[[BaseException], object]",
+        patience: "Callable[[], float]",
     ) -> None:
         self.parked = False
         self._ring = ring  # wakes the thread that looks whether it is to be raised again
         self._prepare = prepare  # sets the handler in which it is, if somebody can send the signal
         self._say = say  # tells of an error of the main task
+        self._patience = patience  # the seconds that the rest of the program still has
         # Whether the main thread has something in hand, and unwinds by this signal when it has not.
         self.takes: Callable[[int], bool] = lambda _: False
         self._signum = 0
@@ -80,6 +83,7 @@ class Unwinding:
         self._error: BaseException = SystemExit()  # what is raised
         self._at = NEVER  # when it is to be raised again
         self._begun = 0.0  # since then it may have been put off for an instant
+        self._instant = INSTANT  # which takes no longer than that
         self._of_trio: Any = None  # its handler of SIGINT, where that is what unwinds
         self._ignoring = StandIn(sys, "unraisablehook", self._unraisable)
 
@@ -98,13 +102,14 @@ class Unwinding:
         if _cpython.is_under_way():
             return
         self._begun = CLOCK[0]()
+        self._instant = min(INSTANT, max(self._patience() / SHARE, AGAIN))
         interrupt = getsignal(SIGINT)
         if (task := _cpython.main_task(frame)) is not None:
             self._wait_for(task, interrupt, is_cancelled=_cpython.is_closing(frame), here=here)
             return
         if str(getattr(interrupt, "__module__", "")).startswith("trio."):
             self._of_trio = interrupt
-        self._unwind_from(frame)
+        self._unwind_from(frame, here=here)
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt, which has been put off, unless the thread is on its way out."""
@@ -135,14 +140,14 @@ class Unwinding:
             if not (_cpython.is_under_way() or self.takes(self._signum)):
                 self._unwind_from(frame)
 
-    def _unwind_from(self, frame: "FrameType | None") -> None:
+    def _unwind_from(self, frame: "FrameType | None", *, here: bool = False) -> None:
         """Unwind, unless *frame* closes a loop, or is about to do what must not be cut."""
         if _cpython.is_closing(frame):
             self._put_off(LOOK_AGAIN)
         elif (hub := _cpython.hub_of_gevent()) is not None:
             hub.handle_system_error(type(self._error), self._error)
-        elif self._is_to_wait(frame) and self._put_off(AGAIN):
-            pass
+        elif not here and self._is_to_wait(frame) and self._put_off(AGAIN):
+            pass  # at the end of a block nothing is cut: who has written it has said so
         elif self._of_trio is not None:
             self._of_trio(SIGINT, frame)
         else:
@@ -151,9 +156,12 @@ class Unwinding:
     def _is_to_wait(self, frame: "FrameType | None") -> bool:
         """Return whether *frame* does what takes an instant, and leaves a mess where it is cut."""
         waited = CLOCK[0]() - self._begun
-        if waited < BLOCKED and _cpython.is_at_lock(frame):
+        if waited < min(BLOCKED, self._instant) and (
+            _cpython.is_at_lock(frame) or _cpython.is_entering(frame)
+        ):
             return True
-        return waited < INSTANT and (_cpython.is_locking(frame) or _cpython.is_starting(frame))
+        is_brief = _cpython.is_locking(frame) or _cpython.is_starting(frame)
+        return waited < self._instant and is_brief
 
     def _put_off(self, seconds: float) -> bool:
         """

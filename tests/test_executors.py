@@ -1015,3 +1015,24 @@ def test_a_call_of_joblib_and_one_that_an_item_makes_come_to_their_end(script, t
     )
     lines, status = worker.end_by(SIGTERM)
     assert (own(lines), status) == (["a job 40", "an item 10"], -SIGTERM)
+
+
+def test_an_idle_pool_of_joblib_is_cut_off_from_nothing(script):
+    """Its thread ends a moment after the process has had its time, and has nothing to lose."""
+    need("joblib")
+    worker = script("""
+        import time
+        from joblib import Parallel, delayed
+        import graceexit
+
+        if __name__ == "__main__":
+            graceexit.install(linger=0)
+            graceexit.on_exit(lambda: print("closed"))
+            Parallel(n_jobs=2)(delayed(abs)(number) for number in range(4))
+            print("ready")
+            while True:
+                time.sleep(0.01)
+    """)
+    lines, status = worker.end_by(SIGTERM)
+    assert not [line for line in lines if "ExecutorManagerThread" in line]
+    assert ("closed" in lines, status) == (True, -SIGTERM)

@@ -514,6 +514,27 @@ def test_raise_signal_on_another_thread_is_noticed_by_a_main_thread_that_waits(s
     assert (without(lines, INLINE), status) == (["closed"], -signal.SIGTERM)
 
 
+def test_raise_signal_on_another_thread_is_noticed_by_a_main_thread_that_blocks_it(script):
+    """It comes to that thread then, and Python calls the handler on the main one."""
+    lines, status = script("""
+        import signal, threading, time
+        import graceexit
+
+        def end_all():
+            blocked.wait()
+            signal.raise_signal(signal.SIGTERM)
+
+        blocked = threading.Event()
+        graceexit.on_exit(lambda: print("closed"))
+        threading.Thread(target=end_all).start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        blocked.set()
+        for _ in range(1000):
+            time.sleep(0.01)
+    """).finish()
+    assert (without(lines, INLINE), status) == (["closed"], -signal.SIGTERM)
+
+
 def test_raise_signal_is_otherwise_what_it_was(script):
     """Signals that are not ours, that have a handler, or that another thread raises."""
     server = script(

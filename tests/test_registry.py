@@ -90,6 +90,9 @@ class PoolOfProcesses(Pool):
     def join(self):
         """Be what waits for that."""
 
+    def terminate(self):
+        """Be what a queue, which can be closed and joined too, has not."""
+
 
 class Closable:
     """What is to be closed."""

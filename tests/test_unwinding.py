@@ -1099,24 +1099,88 @@ def test_what_was_put_off_does_not_cut_the_hook(script):
     assert (steps(lines), status) == (["item", "exit function"], -SIGTERM)
 
 
-def test_a_forked_child_is_not_being_started_as_long_as_it_lives(script):
-    """It has the frames of its parent's `start`."""
-    lines, status = script("""
-        import multiprocessing, os, signal, time
+@pytest.mark.parametrize("where", ["start", "context manager"])
+def test_a_forked_child_has_the_frames_of_its_parent_for_no_reason_to_wait(script, where):
+    """It is not being started, or entered, as long as it lives."""
+    lines, status = script(
+        """
+        import contextlib, multiprocessing, os, signal, sys, time
         import graceexit
         from graceexit import _unwinding
 
         def work():
-            _unwinding.INSTANT = 60  # which is over when this test has failed
+            # So that it is over when this test has failed.
+            _unwinding.INSTANT, _unwinding.BLOCKED, _unwinding.SHARE = 60, 60, 0.01
             graceexit.on_exit(lambda: print("closed"))
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(60)
 
+        @contextlib.contextmanager
+        def entered():
+            child.start()
+            yield
+
         child = multiprocessing.get_context("fork").Process(target=work)
-        child.start()
+        if sys.argv[1] == "start":
+            child.start()
+        else:
+            with entered():
+                pass
         child.join()
-    """).finish()
+        """,
+        where,
+    ).finish()
     assert (steps(lines), status) == (["closed"], 0)
+
+
+def test_the_end_of_a_block_in_a_context_manager_is_one(script):
+    """Nothing is put off there, into the next block."""
+    lines, status = script("""
+        import contextlib, os, signal, time
+        import graceexit
+        from graceexit import _unwinding
+
+        @contextlib.contextmanager
+        def drained():
+            with graceexit.hold():
+                os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+            yield
+
+        _unwinding.INSTANT, _unwinding.BLOCKED, _unwinding.SHARE = 60, 60, 0.01
+        graceexit.on_exit(lambda: print("closed"))
+        try:
+            with drained():
+                pass
+        finally:
+            print("unwinds")
+    """).finish()
+    assert (steps(lines), status) == (["unwinds", "closed"], -SIGTERM)
+
+
+def test_what_is_put_off_leaves_the_unwinding_its_time(script):
+    """It is a share of `linger` at most: a program may do its work as it enters or leaves."""
+    worker = script("""
+        import contextlib, time
+        import graceexit
+
+        @contextlib.contextmanager
+        def serving():
+            try:
+                print("ready")
+                while True:
+                    time.sleep(0.01)
+                yield
+            finally:
+                print("saved")
+
+        graceexit.install(linger=0.49)
+        graceexit.on_exit(lambda: print("closed"))
+        with serving():
+            pass
+    """)
+    lines, status = worker.end_by(SIGTERM)
+    assert (steps(lines), status) == (["saved", "closed"], -SIGTERM)
 
 
 @pytest.mark.field(kind="a queue that the main thread fills")
@@ -1516,11 +1580,13 @@ STRIKES = """
             os.kill(os.getpid(), signal.SIGTERM)
 
     def work():
+        graceexit._process.own.exit.ender.unwinding._put_off(0)
         while not called:  # that it is raised again
             pass
         print("finished")
 
     called, real_leave, Ender.leave = [], Ender.leave, leave
+    _unwinding.AGAIN = _unwinding.TURN = 3600  # `work` says when
 
     graceexit.on_exit(lambda: print("closed"))
 """
@@ -1552,7 +1618,6 @@ def test_what_was_put_off_does_not_cut_what_unwinds(script):
 def test_a_loop_that_does_not_turn_does_not_cut_a_block(script):
     """The block ends, the main task is cancelled there, and the loop is left once."""
     lines, status = script(f"""{STRIKES}
-    _unwinding.TURN = 0.02
 
     async def other():
         try:

@@ -291,8 +291,8 @@ def _notes(facts: Facts) -> list[str]:
         notes.append(
             f"Process {main.pid} {main.short} has no handler of {name}, and died of it at once: no"
             " `finally`, no `with` and no `atexit` has run in it. If that is Python, register"
-            " something with graceexit. As process 1 of a container it would go on, and be killed:"
-            " the container needs an init then (docker run --init)."
+            " something with graceexit on its main thread. As process 1 of a container it would go"
+            " on, and be killed: the container needs an init then (docker run --init)."
         )
     counts = _counts(facts)
     statuses = [] if counts is None else sorted(counts.statuses)
