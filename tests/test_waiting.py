@@ -378,8 +378,10 @@ def test_no_name_keeps_a_second_ctrl_c_from_ending_the_process(script, order):
     )
     worker.wait_for("closing")
     worker.send_until_it_ends(signal.SIGINT)
-    _, status = worker.finish()
+    lines, status = worker.finish()
     assert status == -signal.SIGINT
+    # That of what is running is asked for, and then nothing can be said.
+    assert any("not run: thread 'Thread'" in line for line in lines) == bool(order)
 
 
 def test_ctrl_c_ends_at_once_what_was_registered_when_nothing_was_left_to_run(script):
