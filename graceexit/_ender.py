@@ -14,7 +14,7 @@ from time import sleep
 from types import FrameType
 
 from graceexit import _cpython, _signals
-from graceexit._executors import Executors, Jobs, has_work, workers
+from graceexit._executors import Executors, Jobs, is_idle, workers
 from graceexit._items import NEVER, Outcome
 from graceexit._latch import LOOK, TO_BEGIN, Bell, Latch, start_thread, within
 from graceexit._limits import Limits
@@ -326,7 +326,7 @@ def release(executors: Executors, limits: Limits, story: Story, *, ending: bool)
     if not done and limits.clock() >= begun + left:
         ids = workers()
         # The manager of an idle pool of processes may not have ended yet, and has nothing to lose.
-        unclosed = [one for one in _cpython.threads() if id(one) in ids and has_work(one)]
+        unclosed = [one for one in _cpython.threads() if id(one) in ids and not is_idle(one)]
         story.cut_off(unclosed, begun, "the process ends without")
 
 

@@ -274,9 +274,9 @@ def managers() -> "list[Any]":
     return [one for one in threads() if isinstance(one, kinds)]
 
 
-def has_work(worker: "Any") -> bool:
-    """Return whether that thread may have something in hand; a manager of processes knows it."""
-    return bool(getattr(worker, "pending_work_items", True))
+def is_idle(worker: "Any") -> bool:
+    """Return whether that thread has nothing in hand, which a manager of processes knows."""
+    return not getattr(worker, "pending_work_items", True)
 
 
 def workers() -> set[int]:

@@ -36,7 +36,7 @@ from time import sleep
 from graceexit import _cpython, _signals
 from graceexit._ender import EXITING, JOINED, LEAVING, SERVING, WAITING, Ender, Leave, die
 from graceexit._items import NEVER
-from graceexit._latch import Latch, insist, is_memory_short, start_thread
+from graceexit._latch import Latch, insist, is_memory_short, start_thread, within
 from graceexit._report import listed
 from graceexit._story import named, running
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 GOING = 1.0  # seconds for the ender to end before Python finalizes
 ALL = sys.float_info.max  # above every order
+SAYING = 3.0  # seconds to say what a person who wants out does not wait for
 STILL = 1.0  # seconds after which a KeyboardInterrupt that is still being handled is the end
 
 
@@ -273,9 +274,9 @@ class Exit:
             self.end_by(signum, frame)
         elif now - self._pressed >= _signals.SAME_PRESS:
             self._pressed = NEVER
-            try:
-                self._say_what_is_left(frame)
-            finally:  # names are anybody's code
+            try:  # names are anybody's code
+                within(SAYING, lambda: self._say_what_is_left(frame))
+            finally:
                 _signals.die(signum)
 
     def _say_what_is_left(self, frame: "FrameType | None") -> None:

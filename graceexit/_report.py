@@ -194,10 +194,10 @@ def called(item: "Item", *, careful: bool = False) -> str:
     return subject_of(item.kind, name, where)
 
 
-def listed(items: "Iterable[Item]", *, careful: bool = False) -> str:
+def listed(items: list[Item], *, careful: bool = False) -> str:
     """Return what items are called, the one registered last first; of many only the first few."""
-    names = [called(item, careful=careful) for item in list(items)[: -FEW - 1 : -1]]
-    more = len(list(items)) - FEW
+    names = [called(item, careful=careful) for item in items[: -FEW - 1 : -1]]
+    more = len(items) - FEW
     return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
 

@@ -176,11 +176,11 @@ def say_what_was_not_run(
 
 
 def running(run: "Run | None", frame: "FrameType | None") -> list[str]:
-    """Return what *run* has in progress, and where it is: in *frame* on the calling thread."""
+    """Return what *run* has in progress, and where it is: in *frame* on the main thread."""
     found = []
     for item in [] if run is None else run.in_progress():
         ident = run.helper if item.stop is None else item.ident  # type: ignore[union-attr]
-        stack = calls_to(frame) if ident == threading.get_ident() else stack_of(ident)
+        stack = calls_to(frame) if ident == threading.main_thread().ident else stack_of(ident)
         found.append(called(item) + at_end_of(stack))
     return found
 

@@ -498,19 +498,25 @@ def test_the_wrapper_of_raise_signal_runs_the_items_before_the_death(script, thr
 @pytest.mark.parametrize("wait", ["threading.Event().wait()", "time.sleep(60)", "os.read(end, 1)"])
 def test_raise_signal_on_another_thread_is_noticed_by_a_main_thread_that_waits(script, wait):
     """The signal would come to that thread, and wake nobody; without graceexit all would die."""
-    lines, status = script(f"""
+    worker = script(f"""
         import os, signal, threading, time
         import graceexit
 
         def end_all():
-            time.sleep(0.3)  # in which the main thread comes to wait
+            signal.sigwait([signal.SIGUSR1])
             signal.raise_signal(signal.SIGTERM)
 
         end, _ = os.pipe()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
         graceexit.on_exit(lambda: print("closed"))
         threading.Thread(target=end_all).start()
+        print("ready")
         {wait}
-    """).finish()
+    """)
+    worker.wait_for("ready")
+    worker.settle()
+    worker.send(signal.SIGUSR1)
+    lines, status = worker.finish()
     assert (without(lines, INLINE), status) == (["closed"], -signal.SIGTERM)
 
 

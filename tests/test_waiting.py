@@ -345,17 +345,18 @@ def test_ctrl_c_while_items_run_ends_at_once(scenario, what, running):
 
 
 @pytest.mark.parametrize("order", [0, 1])
-def test_no_name_keeps_a_second_ctrl_c_from_ending_the_process(script, order):
+@pytest.mark.parametrize("name", ["raise ValueError", "time.sleep(3600)"])
+def test_no_name_keeps_a_second_ctrl_c_from_ending_the_process(script, name, order):
     """That of a thread that is waited for, or of one that would have been the next."""
     worker = script(
-        """
+        f"""
         import sys, threading, time
         import graceexit
 
         class Thread(threading.Thread):
             @property
             def name(self):
-                raise ValueError
+                {name}
 
             @name.setter
             def name(self, name):
