@@ -40,7 +40,6 @@ CLOSING = {
 LOCKING = {
     *("__enter__", "__exit__", "acquire", "release", "notify"),
     *("_acquire_restore", "_release_save", "_acquireLock", "_releaseLock"),
-    *("getvalue", "setvalue"),  # of a Value of multiprocessing
 }
 # Methods of locks: those that are written in C have no frame, and what follows them may be a `try`
 # in whose `finally` the lock is given back. Those of `threading` and the like may wait for long.

@@ -1023,12 +1023,18 @@ def test_an_idle_pool_of_joblib_is_cut_off_from_nothing(script):
     worker = script("""
         import time
         from joblib import Parallel, delayed
+        from joblib.externals.loky.process_executor import _ExecutorManagerThread as Manager
         import graceexit
 
+        def run(manager, ends=Manager.run):
+            ends(manager)
+            time.sleep(1)
+
+        Manager.run = run
         if __name__ == "__main__":
             graceexit.install(linger=0)
             graceexit.on_exit(lambda: print("closed"))
-            Parallel(n_jobs=2)(delayed(abs)(number) for number in range(4))
+            Parallel(n_jobs=2)(delayed(time.sleep)(0.3) for _ in range(2))  # both have begun
             print("ready")
             while True:
                 time.sleep(0.01)

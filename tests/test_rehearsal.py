@@ -424,6 +424,25 @@ def test_a_program_that_ends_as_it_is_asked_for_its_stacks_is_late(rehearse):
     assert killed
 
 
+def test_a_child_that_ignores_the_signal_is_said_to_do_so(rehearse):
+    """Its parent has died without passing it on, which would not have helped."""
+    run = rehearse(
+        """
+        import os, signal, threading
+        if os.fork() == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            print("ready")
+        threading.Event().wait()
+        """,
+        *("--within", 1),
+    )
+    assert run.finish() == 1
+    assert run.lost()[0][:2] == [
+        "process P1 service.py had to be killed after 1 s",
+        "It ignores SIGTERM.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("script", "advice"),
     [

@@ -1056,7 +1056,7 @@ def test_a_main_thread_that_waits_is_unwound_at_once(script, waits):
         from graceexit import _unwinding
 
         _unwinding.INSTANT = _unwinding.BLOCKED = 60  # which are over when this test has failed
-        graceexit.install(linger=60)
+        graceexit.install(linger=None)  # of which it could be a fifth
         graceexit.on_exit(lambda: print("closed"))
         print("ready")
         {waits}.wait()
