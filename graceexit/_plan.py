@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DAWDLE = 0.1  # seconds: a stop() that takes longer goes on by itself while the next is called
 TICK = 0.02  # seconds between two looks at threads that are to end
 GENERATIONS = 1000  # items registered by items that items have registered, and so on
-LATE = 5.0  # seconds, after what was planned, for items that other threads register
+LATE = 5.0  # seconds for items that other threads register: in their places, and after the rest
 
 
 def rank(item: "Item") -> int:
@@ -36,14 +36,16 @@ class Plan:
     """
     What a run does next, and which items are in it.
 
-    Items come by rank, and among equals the one registered last first; so do those that an item
-    registers meanwhile, unless that item stands at the end of a very long line of such items. Those
-    that another thread registers come behind all of them, for some seconds.
+    Items come by rank, and among equals the one registered last first; so do those that are
+    registered meanwhile. But what an item registers, and a thread that is being stopped is one, is
+    not run at the end of a very long line of such items. What other threads register comes behind
+    all the rest once it has taken some seconds, and some seconds after the rest it is not run.
 
     Attributes:
         before: The order at which the run pauses.
         told: The threads that have been told to stop, and not ended: when, and what stop() raised.
-        generation: Of the item in progress: 0 if it was there when the run began.
+        generation: Of the item in progress: 0 if it was there when the run began, -1 if another
+            thread has registered it since.
         rest: How many items were not run, for they kept coming.
         hurried: Since when it is known when the process will be gone, and when that is.
     """
@@ -70,6 +72,8 @@ class Plan:
         self._numbers = count()
         self._planned: list[Item] = []  # the next one last
         self._calm = NEVER  # when the last of what was planned had been taken
+        self._lent = 0.0  # seconds that items of other threads have taken
+        self._ending: set[int] = set()  # ids of the threads that are told to stop together
         self._keys: set[object] = set()  # of the subjects that have been run
         self._counted = 0  # outcomes whose keys are in there
 
@@ -82,9 +86,8 @@ class Plan:
         return not (self._planned or self._heap or self._late)
 
     def waits_for(self, ident: int) -> bool:
-        """Return whether the thread *ident* has been told to end, and is waited for."""
-        thread = threading._active.get(ident)  # type: ignore[attr-defined]
-        return thread is not None and any(item.subject is thread for item in list(self.told))
+        """Return whether the thread *ident* is one of those that are being stopped."""
+        return id(threading._active.get(ident)) in self._ending  # type: ignore[attr-defined]
 
     def steps(self, outcomes: "list[Outcome]") -> "Iterator[Step]":
         """Say what is to be done, one step after the other."""
@@ -104,25 +107,38 @@ class Plan:
                 if pauses and item.order >= before:
                     planned.append(item)
                     return
-                generation = 0
+                self.generation = 0
             elif (heap or planned) and (chosen := self._choose(planned)) is not None:
-                item, generation = chosen
+                item, self.generation = chosen
             else:
                 return
             if not items.pop(item, False):  # it has been forgotten, or is run by another run
                 continue
-            self.generation = generation
             # The quick way first: it was there when the run began, and there is time.
-            if (generation or hurried) and self._is_not_run(item, outcomes):
-                continue
-            if item.stop is None:
+            if self.generation or hurried:
+                yield from self._perform(item, outcomes)
+            elif item.stop is None:
                 yield item
             else:
                 yield from self._stage(item, planned)
 
+    def _perform(self, item: "Item", outcomes: "list[Outcome]") -> "Iterator[Step]":
+        """Have *item* run, which has come meanwhile or may come too late."""
+        if self._is_not_run(item, outcomes):
+            return
+        begun, generation = self._clock(), self.generation
+        if item.stop is None:
+            yield item
+        else:
+            yield from self._stage(item, self._planned)
+        if generation < 0:
+            self._lent += self._clock() - begun
+
     def _stage(self, item: "Item", planned: "list[Item]") -> "Iterator[Step]":
         """Have *item* and all other threads of its order told to stop, and then wait for them."""
-        for one in (item, *takewhile(lambda other: rank(other) == rank(item), reversed(planned))):
+        stage = [item, *takewhile(lambda other: rank(other) == rank(item), reversed(planned))]
+        self._ending = {id(one.subject) for one in stage}
+        for one in stage:
             one.watch()  # all of them first, for one stop may end more than its own thread
         yield item, "stop", item.tell, None, DAWDLE
         while planned and rank(planned[-1]) == rank(item):
@@ -148,6 +164,7 @@ class Plan:
                     yield item, "join", partial(self._join, item, wait), begun, item.timeout
                 wait = 0.0
             pause = max(TICK, clock() - looked - pause)
+        self._ending = set()
 
     def _take_in(self) -> None:
         """Note what has been registered since the last look."""
@@ -161,8 +178,8 @@ class Plan:
             if generation > GENERATIONS or (tired and generation < 0):
                 self.rest += bool(self._items.pop(item, False))
             elif generation:
-                entry = generation < 0, rank(item), -next(self._numbers), item, generation
-                heappush(self._heap, entry)
+                behind = generation < 0 and self._lent >= LATE
+                heappush(self._heap, (behind, rank(item), -next(self._numbers), item, generation))
 
     def _choose(self, planned: "list[Item]") -> "tuple[Item, int] | None":
         """Take the next one of the planned items and of those that came later."""

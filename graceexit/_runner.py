@@ -112,8 +112,8 @@ class Run:
         return self.interrupted and self.helper is None
 
     def is_inside(self, ident: int) -> bool:
-        """Return whether the thread *ident* is performing one of the actions."""
-        return ident in self._inside
+        """Return whether the thread *ident* performs one of the actions, or is being stopped."""
+        return ident in self._inside or self.plan.waits_for(ident)
 
     def in_progress(self) -> "list[Item]":
         """Return the items that are being run at this moment."""

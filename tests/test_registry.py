@@ -782,8 +782,12 @@ def test_items_that_register_items_without_an_end_do_not_keep_the_run_from_endin
     assert ", 1 not run in " in report.summary
 
 
-def test_items_of_other_threads_come_behind_what_was_planned(registry):
-    """Whatever their order is; those that an item registers come by theirs."""
+@pytest.mark.parametrize("late", [5.0, 0.0])
+def test_items_of_other_threads_come_by_order_until_they_have_taken_their_time(
+    registry, monkeypatch, late
+):
+    """Then they come behind what was planned; those that an item registers never do."""
+    monkeypatch.setattr("graceexit._plan.LATE", late)
     ready, registered = threading.Event(), threading.Event()
 
     def from_outside():
@@ -803,10 +807,68 @@ def test_items_of_other_threads_come_behind_what_was_planned(registry):
     registry.register(nothing, order=1, name="planned")
     registry.register(item, name="item")
     assert [name for name, _ in outcomes(registry.run())] == [
-        *("item", "of a past order", "a thread", "from inside", "planned"),
-        "from outside",
+        *("item", "of a past order", *["from outside"] * bool(late)),
+        *("a thread", "from inside", "planned", *["from outside"] * (not late)),
     ]
     outside.join()
+
+
+def test_the_time_of_items_of_other_threads_is_what_these_take(registry, monkeypatch):
+    """However long those take that were there before them."""
+    monkeypatch.setattr("graceexit._plan.LATE", 0.2)
+    calls, steps = [], queue.SimpleQueue()
+
+    def outside():
+        while (step := steps.get()) is not None:
+            registry.on_exit(functools.partial(take, step))
+            registered.set()
+
+    def take(name):
+        calls.append(name)
+        time.sleep(0.15)
+
+    def item(name):
+        registered.clear()
+        steps.put(f"during {name}")
+        registered.wait()
+        registry.on_exit(functools.partial(take, f"of {name}"))
+        take(name)
+
+    registered = threading.Event()
+    thread = threading.Thread(target=outside)
+    thread.start()
+    for order in range(4):
+        registry.register(functools.partial(item, str(order)), order=order)
+    registry.run()
+    steps.put(None)
+    thread.join()
+    assert calls == [
+        *("0", "of 0", "during 0", "1", "of 1", "during 1", "2", "of 2", "3", "of 3"),
+        *("during 3", "during 2"),
+    ]
+
+
+def test_what_a_thread_registers_as_it_is_stopped_is_run_in_its_place(registry, monkeypatch):
+    """It may hand over what it has, before that is closed which this needs."""
+    monkeypatch.setattr("graceexit._plan.LATE", 0.0)  # else it would be so for any thread
+    calls, handed_over = [], threading.Event()
+
+    def work():
+        stop.wait()
+        registry.on_exit(lambda: calls.append("flushed"))
+        handed_over.set()
+
+    def tell():  # has it registered before it is known to have been told
+        stop.set()
+        handed_over.wait()
+
+    stop = threading.Event()
+    thread = threading.Thread(target=work)
+    thread.start()
+    registry.register(thread, stop=tell)
+    registry.register(lambda: calls.append("closed"), order=10)
+    assert registry.run().ok
+    assert calls == ["flushed", "closed"]
 
 
 def test_a_thread_that_registers_without_an_end_does_not_keep_the_run_from_ending(
