@@ -3,8 +3,9 @@ Lines for people, which never keep the exit waiting.
 
 Logging may be the very thing that is stuck, for an item that was left behind can hold one of its
 locks; so may whoever reads stderr, and so may the text of a line, which is made of names and errors
-that are anybody's code. So a line is handed to a thread of its own, nobody waits for that thread
-before an item, and what it could not say in time goes to stderr, without what has not come in time.
+that are anybody's code. So a line is handed to a thread of its own, and what that could not say in time goes to stderr,
+without what has not come in time. The next item may be the one that closes the log: it waits for a
+warning to be said, but all items together no longer than a tenth of a second.
 
 `logging` is not imported for it: in a process that has not done so nobody has asked for INFO, and
 warnings go where its last resort would send them. Stderr is where `sys.stderr` goes, as it is for
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # the levels of logging
 PAUSES = 50  # so often it is looked whether the listener of a queue has taken a line
 PAUSE = 0.01  # seconds between two looks
+GLANCES = 100  # so often it is looked whether a warning has been said before the next item
+GLANCE = 0.001  # seconds between two of these
 PLAINLY, CAREFULLY = False, True  # how a text is made
 LEVELS = {"done": DEBUG, "failed": ERROR}  # else WARNING
 NO_THREADS = (
@@ -59,6 +62,7 @@ class Log:
         self._lines: list[Line] = []
         self._speaking = _thread.allocate_lock()  # held by the thread that says the lines
         self._pauses = iter(range(PAUSES))  # those that are left, for all lines
+        self._glances = iter(range(GLANCES))
 
     def post(
         self,
@@ -87,6 +91,13 @@ class Log:
             outcome[4],
             lambda: fields_of(outcome),
         )
+
+    def settle(self) -> None:
+        """Wait for warnings to be said, but not for long: the next item may close the log."""
+        while self._speaking.locked() and any(line[0] >= WARNING for line in list(self._lines)):
+            if next(self._glances, None) is None:
+                return
+            sleep(GLANCE)
 
     def flush(self, timeout: float) -> None:
         """Wait *timeout* seconds at most for what was posted; then say the rest on stderr."""

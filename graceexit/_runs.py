@@ -61,6 +61,7 @@ class Runs:
                 trace = self.log.begins if self.log.wants_debug() else None
                 run = self.now = Run(self.items, self._late, report, trace=trace)
             try:
+                self.log.settle()
                 run.go(before, deadline)
             except BaseException:
                 run.interrupted = True
@@ -111,3 +112,5 @@ class Runs:
             for processes in of_multiprocessing("process") if item.stop is not None else ():
                 processes._children.discard(item.subject)
         self.log.ended(outcome, grace)
+        if how != "done":
+            self.log.settle()

@@ -230,6 +230,38 @@ def test_what_comes_as_its_listener_is_stopped_goes_to_stderr(script):
     assert status == 0
 
 
+@pytest.mark.field(kind="a log that an item closes")
+@needs_an_ender
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ("graceexit.on_exit(lambda: 1 / 0)", "ZeroDivisionError: division by zero"),
+        ("graceexit.install(linger=0)", "linger=0 s is over"),
+    ],
+)
+def test_a_warning_is_said_before_the_item_that_closes_the_log(script, tmp_path, item, said):
+    """A file that is closed takes nothing, and nobody is told."""
+    worker = script(f"""
+        import logging, threading, time
+        import graceexit
+
+        class Slow(logging.FileHandler):
+            def emit(self, record):
+                time.sleep(0.02)
+                super().emit(record)
+
+        logging.basicConfig(handlers=[Slow("app.log", "w")])
+        graceexit.on_exit(logging.shutdown, order=1000)
+        {item}
+        threading.Thread(target=time.sleep, args=[0.5]).start()
+        print("ready")
+        while True:
+            time.sleep(0.01)
+    """)
+    assert worker.end_by(SIGTERM) == ([], -SIGTERM)
+    assert said in (tmp_path / "app.log").read_text(encoding="utf-8")
+
+
 @needs_an_ender
 def test_a_logger_that_a_configuration_has_disabled_is_not_the_end_of_a_line(script):
     """`dictConfig` disables each logger that there was, unless it is told not to."""

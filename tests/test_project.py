@@ -62,6 +62,8 @@ LOST_SOMETHING = """
     a service at its memory limit
     a child that writes
     a handler that calls ours
+    a thread that hands over what it has
+    a log that an item closes
 """
 MUST_NOT_BREAK = """
     a thread that feeds a pool

@@ -848,6 +848,7 @@ def test_the_time_of_items_of_other_threads_is_what_these_take(registry, monkeyp
     ]
 
 
+@pytest.mark.field(kind="a thread that hands over what it has")
 def test_what_a_thread_registers_as_it_is_stopped_is_run_in_its_place(registry, monkeypatch):
     """It may hand over what it has, before that is closed which this needs."""
     monkeypatch.setattr("graceexit._plan.LATE", 0.0)  # else it would be so for any thread
