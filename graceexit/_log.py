@@ -3,9 +3,9 @@ Lines for people, which never keep the exit waiting.
 
 Logging may be the very thing that is stuck, for an item that was left behind can hold one of its
 locks; so may whoever reads stderr, and so may the text of a line, which is made of names and errors
-that are anybody's code. So a line is handed to a thread of its own, and what that could not say in time goes to stderr,
-without what has not come in time. The next item may be the one that closes the log: it waits for a
-warning to be said, but all items together no longer than a tenth of a second.
+that are anybody's code. So a line is handed to a thread of its own, and what that could not say in
+time goes to stderr, without what has not come in time. The next item may be the one that closes the
+log: it waits for a warning to be said, but all items together no longer than a tenth of a second.
 
 `logging` is not imported for it: in a process that has not done so nobody has asked for INFO, and
 warnings go where its last resort would send them. Stderr is where `sys.stderr` goes, as it is for

@@ -46,6 +46,7 @@ class Process:
         self._pid = 0  # where it was installed first; a fork is noticed by it
         self._dropped: list[Item] = []  # registered by the parent, in a forked child
         self._forking = 0  # threads that are forking
+        self._known: list[Item] = []  # what was registered as the last of them began to do so
         self.registry._attend = self.install
 
     @property
@@ -260,8 +261,9 @@ class Process:
             ending.at_exit()
 
     def _fork(self, count: int) -> None:
-        """Note that so many threads more are forking."""
+        """Note that so many threads more are forking, and what is registered then."""
         self._forking += count
+        self._known = list(self.registry._items) if self._forking else []
         if self.exit is not None:
             limits = self.exit.limits
             (limits.disarm if count > 0 else limits.arm)()
@@ -270,10 +272,12 @@ class Process:
         """Begin anew in a forked child, with the callbacks that each process is to run."""
         if os.getpid() == self._pid:  # a handler has done it
             return
+        # Code in C may fork without having said so before.
+        known = self._known if self._forking else list(self.registry._items)
         self._forking = 0
         was_installed = self._installed
-        dropped = [*self._dropped, *self.registry._items]
-        self.registry._begin_anew()
+        dropped = [*self._dropped, *known]
+        self.registry._begin_anew(known)
         self._begin_anew()
         self._dropped = [item for item in dropped if item not in self.registry._items]
         if was_installed and self.registry:

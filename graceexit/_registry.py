@@ -246,13 +246,13 @@ class Registry:
         """
         return self._runs().complete()
 
-    def _begin_anew(self) -> None:
-        """Keep only what a forked child is to run too."""
-        items = self._items
-        kept = {item: True for item in list(items) if item.each_process}
-        items.clear()  # a run that was in progress in the parent finds nothing here
+    def _begin_anew(self, known: list[Item]) -> None:
+        """Keep only what a forked child is to run too, of the items *known* as it was forked."""
+        # Without a GIL each dict has a lock, and a thread that is not there any more may have this.
+        if self._ran is not None and self._ran.now is not None:
+            self._items.clear()  # a run that was in progress in the parent finds nothing here
         self._reset()
-        self._items.update(kept)
+        self._items.update((item, True) for item in known if item.each_process)
 
     def _runs(self) -> "Runs":
         """Return its runs."""

@@ -373,6 +373,54 @@ def test_a_fork_inside_a_stop_tells_no_other_thread_in_the_child(script):
     assert (sorted(lines), status) == (["exit code 0", "told True"], 0)
 
 
+@pytest.mark.field(kind="a fork beside threads that register")
+def test_a_fork_asks_for_nothing_that_another_thread_may_have_locked(script):
+    """Without a GIL a dict has a lock, which nobody gives back in the child."""
+    lines, status = script(
+        """
+        import os
+        import graceexit
+        from graceexit import _process
+
+        class Locked(dict):
+            def wait(self, *args):
+                if os.getpid() != parent:
+                    print("waits for ever", flush=True)
+                    os._exit(1)
+
+            def __iter__(self):
+                self.wait()
+                return super().__iter__()
+
+            def clear(self):
+                self.wait()
+
+        parent = os.getpid()
+        graceexit.install()
+        _process.own.registry._items = Locked()
+        graceexit.on_exit(lambda: print("closed", os.getpid() == parent), each_process=True)
+        if child := os.fork():
+            os.waitpid(child, 0)
+        """,
+        env=FORKS,
+    ).finish()
+    assert (of(lines, "closed", "waits"), status) == (["closed False", "closed True"], 0)
+
+
+def test_a_fork_that_code_in_c_makes_is_noticed(script):
+    """No hook of Python's is called then."""
+    lines, status = script("""
+        import ctypes, os
+        import graceexit
+
+        parent = os.getpid()
+        graceexit.on_exit(lambda: print("closed", os.getpid() == parent), each_process=True)
+        if child := ctypes.PyDLL(None).fork():
+            os.waitpid(child, 0)
+    """).finish()
+    assert (of(lines, "closed", "waits"), status) == (["closed False", "closed True"], 0)
+
+
 @pytest.mark.parametrize("ends", ["os._exit", "sys.exit", "registers"])
 def test_a_fork_as_the_main_thread_unwinds_is_a_process_of_its_own(scenario, ends):
     """The signal was for its parent: it ends as it says, and runs what it has registered itself."""

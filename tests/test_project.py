@@ -64,6 +64,7 @@ LOST_SOMETHING = """
     a handler that calls ours
     a thread that hands over what it has
     a log that an item closes
+    a fork beside threads that register
 """
 MUST_NOT_BREAK = """
     a thread that feeds a pool
