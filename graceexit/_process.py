@@ -10,7 +10,7 @@ import atexit
 import os
 
 from graceexit import _signals
-from graceexit._latch import Latch
+from graceexit._latch import Latch, is_main_interpreter
 from graceexit._registry import Registry
 
 TYPE_CHECKING = False
@@ -112,9 +112,9 @@ class Process:
         is_possible = self.handlers.install(self.settings.signals)
         if is_possible and self.settings.grace is not None:
             self.handlers.put_for_ctrl_c()
-        # Where the main thread cannot set them nobody can, as in a subinterpreter.
-        if is_possible or _signals.is_main_thread():  # another thread has nothing to take back
-            self._handled = True
+        # Where the main thread cannot set them nobody can, nor anybody in a subinterpreter.
+        if is_possible or _signals.is_main_thread() or not is_main_interpreter():
+            self._handled = True  # another thread has nothing to take back
         if self._handled and ending is None:
             self.registry._attend = None
 

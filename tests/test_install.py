@@ -628,6 +628,28 @@ def test_a_subinterpreter_runs_its_items_at_its_end(script, grace):
     assert (len(lines) - len(expected), status) == (1 + NO_THREADS_AT_THE_END, 0)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="needs pools of subinterpreters")
+def test_a_thread_of_a_subinterpreter_has_missed_no_handler(script):
+    """No thread of it can set one."""
+    lines, status = script(
+        """
+        import concurrent.futures
+        import graceexit
+
+        def begin():
+            import graceexit
+            graceexit.on_exit(lambda: print("closed", flush=True))
+
+        if __name__ == "__main__":
+            graceexit.install()
+            with concurrent.futures.InterpreterPoolExecutor(1, initializer=begin) as pool:
+                pool.submit(print, "a job").result()
+        """,
+        env=UNMEASURED,
+    ).finish()
+    assert (without(lines, INLINE), status) == (["a job", "closed"], 0)
+
+
 def test_an_interrupted_install_is_completed_by_the_next(script):
     """An exception may come between any two lines of it, such as that of a Ctrl-C."""
     lines, status = script("""

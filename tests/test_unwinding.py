@@ -1210,22 +1210,24 @@ def test_a_queue_that_the_main_thread_fills_is_drained(script, what, run):
     assert (steps(lines), status) == (["drained"], -SIGTERM)
 
 
-@pytest.mark.parametrize("run", range(3))
-def test_no_lock_is_left_taken_that_a_with_takes(script, run):
+def test_no_lock_is_left_taken_that_a_with_takes(script):
     """Python 3.14 looks for signals when it is taken and the block has not begun."""
-    taking = script("""
-        import threading
+    lines, status = script("""
+        import _thread, functools, signal, time
         import graceexit
 
-        lock = threading.Lock()
-        graceexit.on_exit(lambda: print("free", lock.acquire(timeout=10)), timeout=60)
-        print("ready")
-        while True:
-            with lock:
-                pass
-    """)
-    lines, status = taking.end_by(SIGTERM)
-    assert (steps(lines), status) == (["free True"], -SIGTERM)
+        class Lock:
+            __enter__ = staticmethod(functools.partial(_thread.interrupt_main, signal.SIGTERM))
+
+            def __exit__(self, *_):
+                print("given back")
+
+        graceexit.on_exit(lambda: print("closed"))
+        with Lock():
+            while True:
+                time.sleep(0.01)
+    """).finish()
+    assert (steps(lines), status) == (["given back", "closed"], -SIGTERM)
 
 
 def test_a_lock_that_does_not_come_does_not_keep_the_main_thread(script):
