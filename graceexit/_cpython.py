@@ -69,11 +69,12 @@ LOAD_SPECIAL = 95  # of Python 3.14: finds the `__enter__` of a `with`, which is
 
 
 def stack(frame: "FrameType | None") -> "list[FrameType]":
-    """Return *frame* and its callers."""
+    """Return *frame* and its callers, of a child of multiprocessing those that are its own."""
     frames = []
     while frame is not None:
         frames.append(frame)
-        frame = frame.f_back
+        # A forked child has the frames of its parent, which began it.
+        frame = None if name_of(frame) in BOOTSTRAPS else frame.f_back
     return frames
 
 
@@ -146,15 +147,17 @@ def is_handled(kinds: "Any", error: BaseException | None) -> bool:
 
 def main_task(frame: "FrameType | None") -> "Any":
     """Return the task that asyncio runs on the main thread until it ends, None without one."""
+    asyncio: Any = sys.modules.get("asyncio")
+    loop = getattr(asyncio, "_get_running_loop", lambda: None)()
+    if loop is None:  # nor is there one in a forked child, which has the frames of its parent
+        return None
     for one in whole_stack(frame):
         where = name_of(one)
         if where in TASKS and (task := one.f_locals.get(TASKS[where])) is not None:
             return None if task.done() else task
     # uvloop's `run_until_complete` is written in C, and has no frame. What is to be called when a
     # task is done is known by its text alone.
-    asyncio: Any = sys.modules.get("asyncio")
-    loop = getattr(asyncio, "_get_running_loop", lambda: None)()
-    tasks = asyncio.all_tasks(loop) if loop is not None else ()
+    tasks = asyncio.all_tasks(loop)
     return next((task for task in tasks if "run_until_complete." in repr(task)), None)
 
 
@@ -231,9 +234,7 @@ def is_entering(frame: "FrameType | None") -> bool:
 
 def belongs_to(frame: "FrameType | None", functions: set[tuple[str, str]]) -> bool:
     """Return whether *frame* is one of these *functions*, or has been called by one."""
-    # A forked child has the frames of its parent, which began it.
-    first = (name for name in map(name_of, stack(frame)) if name in functions | BOOTSTRAPS)
-    return next(first, None) in functions
+    return any(name_of(one) in functions for one in stack(frame))
 
 
 # The other threads, and Python's join.

@@ -27,6 +27,8 @@ from wording import (
 
 SIGTERM, SIGINT = signal.SIGTERM, signal.SIGINT
 SIGNALS = {"SIGTERM": SIGTERM, "SIGINT": SIGINT}
+# Python 3.12 and later warn of a fork where there are threads.
+FORKS = {"PYTHONWARNINGS": "ignore:This process:DeprecationWarning"}
 KEYBOARD = {"SIGTERM": [], "SIGINT": ["KeyboardInterrupt"]}
 VERSION = sys.version_info
 
@@ -1099,36 +1101,68 @@ def test_what_was_put_off_does_not_cut_the_hook(script):
     assert (steps(lines), status) == (["item", "exit function"], -SIGTERM)
 
 
-@pytest.mark.parametrize("where", ["start", "context manager"])
+@pytest.mark.parametrize(
+    "where", ["start", "context manager", "asyncio", "asyncio closes", "asyncio forks"]
+)
 def test_a_forked_child_has_the_frames_of_its_parent_for_no_reason_to_wait(script, where):
-    """It is not being started, or entered, as long as it lives."""
+    """It is not being started, or entered, as long as it lives, and runs no loop."""
     lines, status = script(
         """
-        import contextlib, multiprocessing, os, signal, sys, time
+        import asyncio, contextlib, multiprocessing, os, signal, sys, time
         import graceexit
         from graceexit import _unwinding
 
         def work():
             # So that it is over when this test has failed.
             _unwinding.INSTANT, _unwinding.BLOCKED, _unwinding.SHARE = 60, 60, 0.01
+            _unwinding.TURN = 60
+            graceexit.install(linger=60)
             graceexit.on_exit(lambda: print("closed"))
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(60)
 
+        async def start():
+            child.start()
+            child.join()
+
+        async def fork():
+            if pid := os.fork():
+                os.waitpid(pid, 0)
+            else:
+                work()
+
+        async def leave():
+            async def other():
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    await start()
+
+            task = asyncio.create_task(other())
+            await asyncio.sleep(0)
+
         @contextlib.contextmanager
         def entered():
             child.start()
+            child.join()
             yield
 
         child = multiprocessing.get_context("fork").Process(target=work)
         if sys.argv[1] == "start":
             child.start()
+            child.join()
+        elif sys.argv[1] == "asyncio":
+            asyncio.run(start())
+        elif sys.argv[1] == "asyncio closes":
+            asyncio.run(leave())
+        elif sys.argv[1] == "asyncio forks":
+            asyncio.run(fork())
         else:
             with entered():
                 pass
-        child.join()
         """,
         where,
+        env=FORKS,
     ).finish()
     assert (steps(lines), status) == (["closed"], 0)
 
