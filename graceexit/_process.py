@@ -43,6 +43,7 @@ class Process:
         self._executors: Executors | None = None
         self._installed = False
         self._handled = False  # handlers are set, or can never be
+        self._is_deadly = False  # a signal would have run nothing as something was registered
         self._pid = 0  # where it was installed first; a fork is noticed by it
         self._dropped: list[Item] = []  # registered by the parent, in a forked child
         self._forking = 0  # threads that are forking
@@ -115,6 +116,7 @@ class Process:
         # Where the main thread cannot set them nobody can, nor anybody in a subinterpreter.
         if is_possible or _signals.is_main_thread() or not is_main_interpreter():
             self._handled = True  # another thread has nothing to take back
+        self._is_deadly = not self._handled and _signals.kills_at_once(self.settings.signals)
         if self._handled and ending is None:
             self.registry._attend = None
 
@@ -137,7 +139,7 @@ class Process:
     def _begin_anew(self) -> None:
         """Forget everything about an exit: a new process, or a new test."""
         self.handlers.uninstall()
-        self._installed = self._handled = False
+        self._installed = self._handled = self._is_deadly = False
         if (ending := vars(self).pop("exit", None)) is not None:
             ending.ender.abandon()
         if self._executors is not None:
@@ -244,7 +246,8 @@ class Process:
     def _on_end(self) -> "Callable[[], None] | None":
         """Begin the exit: the main thread has ended; return what goes on when Python has joined."""
         dropped, self._dropped = self._dropped, []
-        unhandled = self._installed and not self._handled and bool(self.registry)
+        unhandled = self._installed and self._is_deadly and bool(self.registry)
+        unhandled = unhandled and _signals.kills_at_once(self.settings.signals)
         if dropped or unhandled:
             from graceexit._story import say_what_was_not_run
 

@@ -203,6 +203,11 @@ def is_to_be_noticed(handler: "Any") -> bool:
     return not module.startswith(OF_LOOPS)
 
 
+def kills_at_once(signals: "Iterable[int]") -> bool:
+    """Return whether one of *signals* has no handler."""
+    return any(getsignal(one) is SIG_DFL for one in signals)
+
+
 def set_handler(signum: int, handler: "Any") -> bool:
     """Set the handler; return whether that is possible: on the main thread, for this signal."""
     try:

@@ -60,6 +60,40 @@ def test_what_was_missed_is_said_where_no_registration_comes_on_the_main_thread(
     assert len(said(lines)) == 1
 
 
+@pytest.mark.parametrize("when", ["before", "behind"])
+def test_nothing_is_missed_where_a_server_has_a_handler(script, when):
+    """It ends as its handler says, whoever has registered what in the meantime."""
+    worker = script(
+        """
+        import signal, sys, threading, time
+        import graceexit
+
+        def end(*_):
+            if sys.argv[1] == "before":
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as a loop that is closed
+            sys.exit(3)
+
+        def answer():
+            thread = threading.Thread(
+                target=lambda: graceexit.on_exit(lambda: print("of the request"))
+            )
+            thread.start()
+            thread.join()
+
+        if sys.argv[1] == "behind":
+            answer()
+        signal.signal(signal.SIGTERM, end)
+        if sys.argv[1] == "before":
+            answer()
+        print("ready")
+        while True:
+            time.sleep(0.01)
+        """,
+        when,
+    )
+    assert worker.end_by(SIGTERM) == (["of the request"], 3)
+
+
 REPLACED = """
     import ctypes, os, signal, time
     import graceexit

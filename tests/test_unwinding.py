@@ -1129,7 +1129,11 @@ def test_a_forked_child_has_the_frames_of_its_parent_for_no_reason_to_wait(scrip
             if pid := os.fork():
                 os.waitpid(pid, 0)
             else:
-                work()
+                try:
+                    work()
+                finally:  # the loop of its parent is not to get it
+                    graceexit.shutdown()
+                    os._exit(0)
 
         async def leave():
             async def other():
