@@ -113,9 +113,10 @@ class Process:
         is_possible = self.handlers.install(self.settings.signals)
         if is_possible and self.settings.grace is not None:
             self.handlers.put_for_ctrl_c()
-        # Where the main thread cannot set them nobody can, nor anybody in a subinterpreter.
+        # Where the main thread cannot set them nobody can, and in a subinterpreter nobody can; what
+        # another thread cannot do is left to the next registration.
         if is_possible or _signals.is_main_thread() or not is_main_interpreter():
-            self._handled = True  # another thread has nothing to take back
+            self._handled = True
         self._is_deadly = not self._handled and _signals.kills_at_once(self.settings.signals)
         if self._handled and ending is None:
             self.registry._attend = None
