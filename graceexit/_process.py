@@ -113,8 +113,8 @@ class Process:
         is_possible = self.handlers.install(self.settings.signals)
         if is_possible and self.settings.grace is not None:
             self.handlers.put_for_ctrl_c()
-        # Where the main thread cannot set them nobody can, and in a subinterpreter nobody can; what
-        # another thread cannot do is left to the next registration.
+        # Where the main thread cannot set them nobody can, nor in a subinterpreter. Another thread
+        # leaves it to the next registration.
         if is_possible or _signals.is_main_thread() or not is_main_interpreter():
             self._handled = True
         self._is_deadly = not self._handled and _signals.kills_at_once(self.settings.signals)
