@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # the levels of logging
 PAUSES = 50  # so often it is looked whether the listener of a queue has taken a line
 PAUSE = 0.01  # seconds between two looks
-GLANCES = 100  # so often it is looked whether a warning has been said before the next item
-GLANCE = 0.001  # seconds between two of these
+GLANCE = 0.001  # seconds between two looks whether a warning has been said
 PLAINLY, CAREFULLY = False, True  # how a text is made
 LEVELS = {"done": DEBUG, "failed": ERROR}  # else WARNING
 NO_THREADS = (
@@ -62,7 +61,6 @@ class Log:
         self._lines: list[Line] = []
         self._speaking = _thread.allocate_lock()  # held by the thread that says the lines
         self._pauses = iter(range(PAUSES))  # those that are left, for all lines
-        self._glances = iter(range(GLANCES))
 
     def post(
         self,
@@ -92,10 +90,10 @@ class Log:
             lambda: fields_of(outcome),
         )
 
-    def settle(self) -> None:
-        """Wait for warnings to be said, but not for long: the next item may close the log."""
+    def settle(self, glances: "Iterator[int]") -> None:
+        """Wait for warnings to be said, as long as there are *glances*: an item may close it."""
         while self._speaking.locked() and any(line[0] >= WARNING for line in list(self._lines)):
-            if next(self._glances, None) is None:
+            if next(glances, None) is None:
                 return
             sleep(GLANCE)
 

@@ -16,6 +16,9 @@ from graceexit._report import Report, forget_frames
 from graceexit._runner import Run
 
 
+GLANCES = 100  # so often it is looked whether a warning has been said before the next item
+
+
 class Runs:
     """
     The runs of one registry.
@@ -40,6 +43,7 @@ class Runs:
         # Guards `now`: held by the thread that watches it, which a signal may make begin again.
         self._turn = threading.RLock()
         self._told = False  # it was said that no thread can be started
+        self._glances = iter(range(GLANCES))  # those that are left, for all items of a run
 
     def advance(
         self, before: float = NEVER, deadline: float | None = None, grace: float | None = None
@@ -60,8 +64,9 @@ class Runs:
                 report = lambda outcome: self._note(outcome, grace)  # noqa: E731
                 trace = self.log.begins if self.log.wants_debug() else None
                 run = self.now = Run(self.items, self._late, report, trace=trace)
+                self._glances = iter(range(GLANCES))
             try:
-                self.log.settle()
+                self.log.settle(self._glances)
                 run.go(before, deadline)
             except BaseException:
                 run.interrupted = True
@@ -113,4 +118,4 @@ class Runs:
                 processes._children.discard(item.subject)
         self.log.ended(outcome, grace)
         if how != "done":
-            self.log.settle()
+            self.log.settle(self._glances)
