@@ -15,7 +15,6 @@ from graceexit._log import NO_THREADS, WARNING, Log
 from graceexit._report import Report, forget_frames
 from graceexit._runner import Run
 
-
 GLANCES = 100  # so often it is looked whether a warning has been said before the next item
 
 
