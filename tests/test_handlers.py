@@ -7,6 +7,7 @@ import re
 import signal
 
 import pytest
+from harness import INLINE, without
 from wording import MAIN_THREAD, assert_one_says, own, said, steps
 
 SIGTERM = signal.SIGTERM
@@ -91,7 +92,8 @@ def test_nothing_is_missed_where_a_server_has_a_handler(script, when):
         """,
         when,
     )
-    assert worker.end_by(SIGTERM) == (["of the request"], 3)
+    lines, status = worker.end_by(SIGTERM)
+    assert (without(lines, INLINE), status) == (["of the request"], 3)
 
 
 REPLACED = """

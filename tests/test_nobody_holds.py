@@ -167,7 +167,7 @@ def seconds_for(count):
 @pytest.mark.field(kind="items that each register one more")
 def test_items_that_each_register_one_more_cost_each_what_one_costs():
     """Ten times as many take about ten times as long, not a hundred times."""
-    assert min(seconds_for(20_000) for _ in range(2)) < 30 * seconds_for(2_000)
+    assert min(seconds_for(20_000) for _ in range(2)) < 60 * seconds_for(2_000)
 
 
 def test_a_chain_of_items_that_each_register_one_more_is_run():

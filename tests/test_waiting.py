@@ -345,7 +345,16 @@ def test_ctrl_c_while_items_run_ends_at_once(scenario, what, running):
 
 
 @pytest.mark.parametrize("order", [0, 1])
-@pytest.mark.parametrize("name", ["raise ValueError", "time.sleep(3600)"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "raise ValueError",
+        pytest.param(
+            "time.sleep(3600)",
+            marks=needs_threads_at_the_end("a name that hangs has no thread of its own"),
+        ),
+    ],
+)
 def test_no_name_keeps_a_second_ctrl_c_from_ending_the_process(script, name, order):
     """That of a thread that is waited for, or of one that would have been the next."""
     worker = script(
