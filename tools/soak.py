@@ -47,8 +47,8 @@ IN_AN_IMPORT = re.compile(
 # A free-threaded 3.13 leaves the lock of an object taken for ever in a child that is forked while
 # another thread uses the object: 4 of 63 forks, in a program with a dict and without graceexit.
 HANGS_IN_FORKS = sys.version_info[:2] == (3, 13) and "t" in sys.abiflags
-# Without a GIL such a child may wait for ever for the lock of the list of threads, as it forgets one
-# that `threading` has not started: 33 of 300 forks on 3.14, in a program without graceexit.
+# Without a GIL such a child may wait for ever for the lock of the list of threads, as it forgets
+# one that `threading` has not started: 33 of 300 on 3.14, in a program without graceexit.
 IN_A_FORK = re.compile(r'threading\.py", line \d+ in __del__\n.*(?:popen_fork|storm)\.py", line')
 # The items of each process have numbers from 500 upwards, those of children from 1000 upwards.
 EACH, CHILDREN = 500, 1000
