@@ -17,7 +17,7 @@ import os
 import sys
 from time import sleep
 
-from graceexit._latch import start_thread, within
+from graceexit._latch import CLOCK, start_thread, within
 from graceexit._report import called, fields_of, sentence_of, traceback_of, without_ours
 
 TYPE_CHECKING = False
@@ -59,6 +59,7 @@ class Log:
         self.why = "in run()"
         self.signum: int | None = None
         self._lines: list[Line] = []
+        self._warning: Line | None = None  # the last one that is not said yet
         self._speaking = _thread.allocate_lock()  # held by the thread that says the lines
         self._pauses = iter(range(PAUSES))  # those that are left, for all lines
 
@@ -73,7 +74,10 @@ class Log:
         if level >= WARNING or "logging" in sys.modules:
             head = f"graceexit[{os.getpid()}]: {self.why}: "
             make: Text = lambda careful: head + (text if isinstance(text, str) else text(careful))  # noqa: E731
-            self._lines.append((level, make, error, fields))
+            line = level, make, error, fields
+            if level >= WARNING:
+                self._warning = line
+            self._lines.append(line)
             if self._speaking.acquire(blocking=False) and not start_thread(self._say_all):
                 self._speaking.release()  # flush() says it
 
@@ -90,12 +94,12 @@ class Log:
             lambda: fields_of(outcome),
         )
 
-    def settle(self, glances: "Iterator[int]") -> None:
-        """Wait for warnings to be said, as long as there are *glances*: an item may close it."""
-        while self._speaking.locked() and any(line[0] >= WARNING for line in list(self._lines)):
-            if next(glances, None) is None:
-                return
+    def settle(self, left: float) -> float:
+        """Wait for the last warning to be said, if it is not said yet; return what is left then."""
+        give_up = CLOCK[0]() + left
+        while self._warning is not None and self._speaking.locked() and CLOCK[0]() < give_up:
             sleep(GLANCE)
+        return give_up - CLOCK[0]()
 
     def flush(self, timeout: float) -> None:
         """Wait *timeout* seconds at most for what was posted; then say the rest on stderr."""
@@ -104,7 +108,7 @@ class Log:
         silent = self._speaking.acquire(timeout=max(timeout, 0.0))
         if silent:
             self._speaking.release()
-        rest, self._lines = self._lines, []
+        rest, self._lines, self._warning = self._lines, [], None
 
         def speak() -> None:
             for line in rest:
@@ -148,6 +152,8 @@ class Log:
             # Unless flush() has lost patience and says the rest.
             while lines and lines is self._lines:
                 self._say(lines[0])
+                if lines[0] is self._warning:
+                    self._warning = None
                 del lines[:1]
             self._speaking.release()
             # A line that was posted before the release had nobody to say it: an instant.

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     # A callback to call. For a thread: itself; "stop" or "join"; what does it; when it began, None
     # for now; timeout.
     Step: TypeAlias = Item | tuple[Item, str, Callable[[], object], float | None, float | None]
+    # rank; a number, smaller for what was registered later; item; its generation
+    Entry: TypeAlias = tuple[int, int, Item, int]
 
 DAWDLE = 0.1  # seconds: a stop() that takes longer goes on by itself while the next is called
 TICK = 0.02  # seconds between two looks at threads that are to end
 GENERATIONS = 1000  # items registered by items that items have registered, and so on
-LATE = 5.0  # seconds for items that other threads register: in their places, and after the rest
+EARLY = 1.0  # seconds in which items that other threads register run in their places
+LATE = 5.0  # seconds, after what was planned, for those that came later
 
 
 def rank(item: "Item") -> int:
@@ -39,7 +42,7 @@ class Plan:
     Items come by rank, and among equals the one registered last first; so do those that are
     registered meanwhile. But what an item registers, and a thread that is being stopped is one, is
     not run at the end of a very long line of such items. What other threads register comes behind
-    all the rest once it has taken some seconds, and some seconds after the rest it is not run.
+    all the rest, soon after the first of it or if time is short, and is not run for long.
 
     Attributes:
         before: The order at which the run pauses.
@@ -68,11 +71,12 @@ class Plan:
         self._items = items
         self._late = late
         self._clock = clock
-        self._heap: list[tuple[bool, int, int, Item, int]] = []
+        self._fresh: list[Entry] = []  # a heap of those that items have registered meanwhile
+        self._others: list[Entry] = []  # and of those that other threads have
+        self._early = NEVER  # until then these run in their places
         self._numbers = count()
         self._planned: list[Item] = []  # the next one last
         self._calm = NEVER  # when the last of what was planned had been taken
-        self._lent = 0.0  # seconds that items of other threads have taken
         self._ending: set[int] = set()  # ids of the threads that are told to stop together
         self._keys: set[object] = set()  # of the subjects that have been run
         self._counted = 0  # outcomes whose keys are in there
@@ -83,7 +87,7 @@ class Plan:
 
     def is_last(self) -> bool:
         """Return whether nothing comes behind what is in progress."""
-        return not (self._planned or self._heap or self._late)
+        return not (self._planned or self._fresh or self._others or self._late)
 
     def waits_for(self, ident: int) -> bool:
         """Return whether the thread *ident* is one of those that are being stopped."""
@@ -91,48 +95,46 @@ class Plan:
 
     def steps(self, outcomes: "list[Outcome]") -> "Iterator[Step]":
         """Say what is to be done, one step after the other."""
-        items, late, heap, hurried = self._items, self._late, self._heap, self.hurried
+        items, late, hurried = self._items, self._late, self.hurried
+        fresh, others = self._fresh, self._others
         if self.told:  # which an interruption has left
             yield from self._end_threads()
-        self._planned = planned = [item for item in list(items) if item not in late]
-        # A stable sort: of equal ranks the one registered last is the next one.
-        planned.sort(key=rank, reverse=True)
-        before, self._calm = self.before, NEVER
+        planned, before = self._plan(), self.before
         pauses = before < NEVER  # asked of each item, and quicker than the order of each
         while True:
             if late:
                 self._take_in()
-            if planned and not heap:
+            if planned and not (fresh or others):
                 item = planned.pop()
                 if pauses and item.order >= before:
                     planned.append(item)
                     return
                 self.generation = 0
-            elif (heap or planned) and (chosen := self._choose(planned)) is not None:
+            elif (chosen := self._choose(planned)) is not None:
                 item, self.generation = chosen
             else:
                 return
             if not items.pop(item, False):  # it has been forgotten, or is run by another run
                 continue
             # The quick way first: it was there when the run began, and there is time.
-            if self.generation or hurried:
-                yield from self._perform(item, outcomes)
-            elif item.stop is None:
+            if (self.generation or hurried) and self._is_not_run(item, outcomes):
+                continue
+            if item.stop is None:
                 yield item
             else:
                 yield from self._stage(item, planned)
 
-    def _perform(self, item: "Item", outcomes: "list[Outcome]") -> "Iterator[Step]":
-        """Have *item* run, which has come meanwhile or may come too late."""
-        if self._is_not_run(item, outcomes):
-            return
-        begun, generation = self._clock(), self.generation
-        if item.stop is None:
-            yield item
-        else:
-            yield from self._stage(item, self._planned)
-        if generation < 0:
-            self._lent += self._clock() - begun
+    def _plan(self) -> "list[Item]":
+        """Return what is there, in its order; from other threads it has come in time."""
+        late = self._late
+        self._planned = planned = [item for item in list(self._items) if late.get(item, -1) < 0]
+        if late:
+            for item in planned:
+                late.pop(item, None)
+        # A stable sort: of equal ranks the one registered last is the next one.
+        planned.sort(key=rank, reverse=True)
+        self._calm = NEVER
+        return planned
 
     def _stage(self, item: "Item", planned: "list[Item]") -> "Iterator[Step]":
         """Have *item* and all other threads of its order told to stop, and then wait for them."""
@@ -168,24 +170,29 @@ class Plan:
 
     def _take_in(self) -> None:
         """Note what has been registered since the last look."""
-        if self._planned or any(entry[4] > 0 for entry in self._heap):
+        now = self._clock()
+        if self._planned or self._fresh:
             self._calm = NEVER
         elif self._calm == NEVER:
-            self._calm = self._clock()
-        tired = self._clock() > self._calm + LATE
+            self._calm = now
+        tired = now > self._calm + LATE
         for item in list(self._late):
             generation = self._late.pop(item, 0)
             if generation > GENERATIONS or (tired and generation < 0):
                 self.rest += bool(self._items.pop(item, False))
             elif generation:
-                behind = generation < 0 and self._lent >= LATE
-                heappush(self._heap, (behind, rank(item), -next(self._numbers), item, generation))
+                heap = self._fresh if generation > 0 else self._others
+                heappush(heap, (rank(item), -next(self._numbers), item, generation))
+        if self._others:
+            self._early = min(self._early, now + EARLY)
 
     def _choose(self, planned: "list[Item]") -> "tuple[Item, int] | None":
         """Take the next one of the planned items and of those that came later."""
-        heap = self._heap
-        if heap and not (planned and (heap[0][0] or heap[0][1] > rank(planned[-1]))):
-            if heap[0][3].order < self.before:
+        heap, others = self._fresh, self._others
+        if others and (not (heap or planned) or (self._clock() < self._early and not self.hurried)):
+            heap = min((heap, others), key=lambda one: one[0][:2]) if heap else others
+        if heap and not (planned and heap[0][0] > rank(planned[-1])):
+            if heap[0][2].order < self.before:
                 *_, item, generation = heappop(heap)
                 return item, generation
         elif planned and planned[-1].order < self.before:

@@ -6,6 +6,7 @@ imported when something is registered. A forked child begins anew: it forgets th
 handlers, keeps the settings, and installs again if a callback is kept.
 """
 
+import _thread
 import atexit
 import os
 
@@ -46,8 +47,7 @@ class Process:
         self._is_deadly = False  # a signal would have run nothing as something was registered
         self._pid = 0  # where it was installed first; a fork is noticed by it
         self._dropped: list[Item] = []  # registered by the parent, in a forked child
-        self._forking = 0  # threads that are forking
-        self._known: list[Item] = []  # what was registered as the last of them began to do so
+        self._forking: dict[int, list[Item]] = {}  # by thread what was registered as it began to
         self.registry._attend = self.install
 
     @property
@@ -99,7 +99,7 @@ class Process:
         self._hook = self._hook or Hook(self._on_end)
         if not self._pid:  # the fork of a process that has only imported us goes unnoticed
             atexit.register(self.at_exit)
-            call_at_forks(self._fork, self._after_fork)
+            call_at_forks(self._before_fork, self._after_fork_in_parent, self._after_fork)
             self._pid = os.getpid()
         self._executors.hold_finalizers(lambda: self._installed and bool(self.registry))
         self._installed = True
@@ -214,7 +214,7 @@ class Process:
             ender = Ender(*given, self.settings, self.at_exit)  # type: ignore[arg-type]
             holding = lambda: self._holding  # noqa: E731
             ending = Exit(ender, self.registry, self.exiting, self.handlers, holding)
-            ending.limits.is_forking = lambda: self._forking > 0
+            ending.limits.is_forking = lambda: bool(self._forking)
             vars(self).setdefault("exit", ending)  # a handler may come between: one of two is kept
         return self.exit
 
@@ -264,21 +264,27 @@ class Process:
         if (ending := self.ending()) is not None:
             ending.at_exit()
 
-    def _fork(self, count: int) -> None:
-        """Note that so many threads more are forking, and what is registered then."""
-        self._forking += count
-        self._known = list(self.registry._items) if self._forking else []
+    def _before_fork(self) -> None:
+        """Note that this thread is forking, and what is registered."""
+        self._forking[_thread.get_ident()] = list(self.registry._items)
         if self.exit is not None:
-            limits = self.exit.limits
-            (limits.disarm if count > 0 else limits.arm)()
+            self.exit.limits.disarm()
+
+    def _after_fork_in_parent(self) -> None:
+        """Note that it has done so."""
+        self._forking.pop(_thread.get_ident(), None)
+        if self.exit is not None:
+            self.exit.limits.arm()
 
     def _after_fork(self) -> None:
         """Begin anew in a forked child, with the callbacks that each process is to run."""
         if os.getpid() == self._pid:  # a handler has done it
             return
-        # Code in C may fork without having said so before.
-        known = self._known if self._forking else list(self.registry._items)
-        self._forking = 0
+        # Without a GIL a dict has a lock, which a thread that is not here any more may have; a look
+        # whether something is in it takes none. Code in C may fork without having said so before.
+        items, forking, self._forking = self.registry._items, self._forking, {}
+        known = forking.get(_thread.get_ident())
+        known = list(items) if known is None else [item for item in known if item in items]
         was_installed = self._installed
         dropped = [*self._dropped, *known]
         self.registry._begin_anew(known)
@@ -290,16 +296,18 @@ class Process:
         self._pid = os.getpid()
 
 
-def call_at_forks(fork: "Callable[[int], None]", after_in_child: "Callable[[], None]") -> None:
-    """Have these called at every fork: before it with 1, in the parent after it with -1."""
+def call_at_forks(
+    before: "Callable[[], None]",
+    after_in_parent: "Callable[[], None]",
+    after_in_child: "Callable[[], None]",
+) -> None:
+    """Have these called at every fork."""
     from graceexit._cpython import complete_main_thread
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=complete_main_thread)
         os.register_at_fork(
-            before=lambda: fork(1),
-            after_in_parent=lambda: fork(-1),
-            after_in_child=after_in_child,
+            before=before, after_in_parent=after_in_parent, after_in_child=after_in_child
         )
 
 

@@ -248,7 +248,6 @@ class Registry:
 
     def _begin_anew(self, known: list[Item]) -> None:
         """Keep only what a forked child is to run too, of the items *known* as it was forked."""
-        # Without a GIL each dict has a lock, and a thread that is not there any more may have this.
         if self._ran is not None and self._ran.now is not None:
             self._items.clear()  # a run that was in progress in the parent finds nothing here
         self._reset()

@@ -57,6 +57,7 @@ class Run:
         items: "dict[Item, bool]",
         late: "dict[Item, int]",
         report: "Callable[[Outcome], None]",
+        pause: "Callable[[], None]" = lambda: None,
         *,
         trace: "Callable[[Item], None] | None" = None,
         clock: "Callable[[], float]" = CLOCK[0],
@@ -67,6 +68,8 @@ class Run:
         self.inline = False
         self.interrupted = False
         self._report = report
+        self._pause = pause  # before the next item, for what was said before it
+        self._is_to_pause = True
         self._trace = trace  # told of each item that begins, if somebody wants to know
         self._clock = clock
         self._start_thread = start_thread
@@ -211,6 +214,10 @@ class Run:
         main = of_threading["_main_thread"]
         now = clock()
         for step in self._steps:
+            if self._is_to_pause and not self.inline:
+                self._is_to_pause = False
+                self._pause()
+                now = clock()
             # Begin, and have the watcher look in time.
             if type(step) is tuple:
                 item, verb, perform, begun, timeout = step
@@ -286,6 +293,7 @@ class Run:
         self.outcomes.append(outcome)
         if outcome[1] != "done" or self._trace:
             self._report(outcome)
+            self._is_to_pause = True
 
 
 def trace_as_threads() -> None:

@@ -15,7 +15,7 @@ from graceexit._log import NO_THREADS, WARNING, Log
 from graceexit._report import Report, forget_frames
 from graceexit._runner import Run
 
-GLANCES = 100  # so often it is looked whether a warning has been said before the next item
+TO_SAY = 0.1  # seconds for which all items together wait for warnings to be said
 
 
 class Runs:
@@ -42,7 +42,7 @@ class Runs:
         # Guards `now`: held by the thread that watches it, which a signal may make begin again.
         self._turn = threading.RLock()
         self._told = False  # it was said that no thread can be started
-        self._glances = iter(range(GLANCES))  # those that are left, for all items of a run
+        self._to_say = 0.0  # what the run has left of it
 
     def advance(
         self, before: float = NEVER, deadline: float | None = None, grace: float | None = None
@@ -62,10 +62,9 @@ class Runs:
                 self._late.clear()
                 report = lambda outcome: self._note(outcome, grace)  # noqa: E731
                 trace = self.log.begins if self.log.wants_debug() else None
-                run = self.now = Run(self.items, self._late, report, trace=trace)
-                self._glances = iter(range(GLANCES))
+                run = self.now = Run(self.items, self._late, report, self._settle, trace=trace)
+                self._to_say = TO_SAY if grace is None else min(TO_SAY, grace / 10)
             try:
-                self.log.settle(self._glances)
                 run.go(before, deadline)
             except BaseException:
                 run.interrupted = True
@@ -116,5 +115,7 @@ class Runs:
             for processes in of_multiprocessing("process") if item.stop is not None else ():
                 processes._children.discard(item.subject)
         self.log.ended(outcome, grace)
-        if how != "done":
-            self.log.settle(self._glances)
+
+    def _settle(self) -> None:
+        """Wait for warnings to be said: the next item may close the log."""
+        self._to_say = self.log.settle(self._to_say)

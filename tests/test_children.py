@@ -407,6 +407,23 @@ def test_a_fork_asks_for_nothing_that_another_thread_may_have_locked(script):
     assert (of(lines, "closed", "waits"), status) == (["closed False", "closed True"], 0)
 
 
+def test_what_is_unregistered_as_a_fork_begins_is_not_run_in_the_child(script):
+    """A hook of somebody else may do so behind ours, and a thread at that moment."""
+    lines, status = script(
+        """
+        import os
+        import graceexit
+
+        os.register_at_fork(before=lambda: print("unregistered", graceexit.unregister(item)))
+        item = graceexit.register(lambda: print("closed"), each_process=True)
+        if child := os.fork():
+            os.waitpid(child, 0)
+        """,
+        env=FORKS,
+    ).finish()
+    assert (lines, status) == (["unregistered True"], 0)
+
+
 def test_a_fork_that_code_in_c_makes_is_noticed(script):
     """No hook of Python's is called then."""
     lines, status = script("""

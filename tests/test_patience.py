@@ -225,11 +225,11 @@ def test_the_last_resort_is_not_armed_while_a_thread_forks():
         dump_traceback_later=lambda *_, **__: armed.append(True),
         cancel_dump_traceback_later=lambda: None,
     )
-    ending.limits.is_forking = lambda: process._forking > 0
-    process._fork(1)
+    ending.limits.is_forking = lambda: bool(process._forking)
+    process._before_fork()
     ending.limits.begin()
     assert armed == []
-    process._fork(-1)
+    process._after_fork_in_parent()
     ending.limits.close()
     assert armed == [True]
 
@@ -238,9 +238,9 @@ def test_an_exit_that_begins_while_a_thread_forks_knows_of_it():
     """The signal may come at any moment of the fork."""
     process = Process()
     process._installed, process._pid, process._executors = True, os.getpid(), Executors()
-    process._fork(1)
+    process._before_fork()
     assert process.ending().limits.is_forking()
-    process._fork(-1)
+    process._after_fork_in_parent()
     assert not process.ending().limits.is_forking()
 
 

@@ -782,12 +782,10 @@ def test_items_that_register_items_without_an_end_do_not_keep_the_run_from_endin
     assert ", 1 not run in " in report.summary
 
 
-@pytest.mark.parametrize("late", [5.0, 0.0])
-def test_items_of_other_threads_come_by_order_until_they_have_taken_their_time(
-    registry, monkeypatch, late
-):
+@pytest.mark.parametrize("early", [60.0, 0.0])
+def test_items_of_other_threads_come_by_order_for_a_moment(registry, monkeypatch, early):
     """Then they come behind what was planned; those that an item registers never do."""
-    monkeypatch.setattr("graceexit._plan.LATE", late)
+    monkeypatch.setattr("graceexit._plan.EARLY", early)
     ready, registered = threading.Event(), threading.Event()
 
     def from_outside():
@@ -807,51 +805,42 @@ def test_items_of_other_threads_come_by_order_until_they_have_taken_their_time(
     registry.register(nothing, order=1, name="planned")
     registry.register(item, name="item")
     assert [name for name, _ in outcomes(registry.run())] == [
-        *("item", "of a past order", *["from outside"] * bool(late)),
-        *("a thread", "from inside", "planned", *["from outside"] * (not late)),
+        *("item", "of a past order", *["from outside"] * bool(early)),
+        *("a thread", "from inside", "planned", *["from outside"] * (not early)),
     ]
     outside.join()
 
 
-def test_the_time_of_items_of_other_threads_is_what_these_take(registry, monkeypatch):
-    """However long those take that were there before them."""
-    monkeypatch.setattr("graceexit._plan.LATE", 0.2)
-    calls, steps = [], queue.SimpleQueue()
+def test_items_of_other_threads_do_not_come_by_order_when_the_process_is_in_a_hurry(registry):
+    """What was there is run first, for it has a part of what is left."""
+    calls = []
 
-    def outside():
-        while (step := steps.get()) is not None:
-            registry.on_exit(functools.partial(take, step))
-            registered.set()
+    def register_outside():
+        outside = threading.Thread(target=registry.on_exit, args=[lambda: calls.append("outside")])
+        outside.start()
+        outside.join()
 
-    def take(name):
-        calls.append(name)
-        time.sleep(0.15)
+    registry.on_exit(register_outside)
+    registry.on_exit(lambda: calls.append("planned"), order=1)
+    registry._runs().advance(deadline=time.monotonic() + 60)
+    assert calls == ["planned", "outside"]
 
-    def item(name):
-        registered.clear()
-        steps.put(f"during {name}")
-        registered.wait()
-        registry.on_exit(functools.partial(take, f"of {name}"))
-        take(name)
 
-    registered = threading.Event()
-    thread = threading.Thread(target=outside)
-    thread.start()
-    for order in range(4):
-        registry.register(functools.partial(item, str(order)), order=order)
-    registry.run()
-    steps.put(None)
-    thread.join()
-    assert calls == [
-        *("0", "of 0", "during 0", "1", "of 1", "during 1", "2", "of 2", "3", "of 3"),
-        *("during 3", "during 2"),
-    ]
+def test_what_other_threads_have_registered_before_a_pass_is_planned_in_it(registry):
+    """Items of negative order have run, and the others have waited for the rest of the program."""
+    calls = []
+    registry.on_exit(lambda: calls.append("negative"), order=-1)
+    registry.on_exit(lambda: calls.append("closed"), order=10)
+    registry._runs().advance(before=0)
+    registry.on_exit(lambda: calls.append("flushed"))
+    registry._runs().advance(deadline=time.monotonic() + 60)
+    assert calls == ["negative", "flushed", "closed"]
 
 
 @pytest.mark.field(kind="a thread that hands over what it has")
 def test_what_a_thread_registers_as_it_is_stopped_is_run_in_its_place(registry, monkeypatch):
     """It may hand over what it has, before that is closed which this needs."""
-    monkeypatch.setattr("graceexit._plan.LATE", 0.0)  # else it would be so for any thread
+    monkeypatch.setattr("graceexit._plan.EARLY", 0.0)  # else it would be so for any thread
     calls, handed_over = [], threading.Event()
 
     def work():
