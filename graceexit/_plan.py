@@ -45,6 +45,7 @@ class Plan:
     all the rest, soon after the first of it or if time is short, and is not run for long.
 
     Attributes:
+        clock: That of all limits.
         before: The order at which the run pauses.
         told: The threads that have been told to stop, and not ended: when, and what stop() raised.
         generation: Of the item in progress: 0 if it was there when the run began, -1 if another
@@ -70,7 +71,7 @@ class Plan:
         self._join = join  # waits for a thread, and returns whether it is over
         self._items = items
         self._late = late
-        self._clock = clock
+        self.clock = clock
         self._fresh: list[Entry] = []  # a heap of those that items have registered meanwhile
         self._others: list[Entry] = []  # and of those that other threads have
         self._early = NEVER  # until then these run in their places
@@ -156,7 +157,7 @@ class Plan:
         The last one is joined. Of several the first is, for a moment, and then all are looked at,
         so that each has a time of its own; no more than half of the time is spent looking.
         """
-        told, clock = self.told, self._clock
+        told, clock = self.told, self.clock
         pause = TICK
         while told:
             looked = clock()
@@ -170,7 +171,7 @@ class Plan:
 
     def _take_in(self) -> None:
         """Note what has been registered since the last look."""
-        now = self._clock()
+        now = self.clock()
         if self._planned or self._fresh:
             self._calm = NEVER
         elif self._calm == NEVER:
@@ -189,7 +190,7 @@ class Plan:
     def _choose(self, planned: "list[Item]") -> "tuple[Item, int] | None":
         """Take the next one of the planned items and of those that came later."""
         heap, others = self._fresh, self._others
-        if others and (not (heap or planned) or (self._clock() < self._early and not self.hurried)):
+        if others and (not (heap or planned) or (self.clock() < self._early and not self.hurried)):
             heap = min((heap, others), key=lambda one: one[0][:2]) if heap else others
         if heap and not (planned and heap[0][0] > rank(planned[-1])):
             if heap[0][2].order < self.before:
@@ -201,7 +202,7 @@ class Plan:
 
     def _is_not_run(self, item: "Item", outcomes: "list[Outcome]") -> bool:
         """Return whether *item* is not to be run, and say so."""
-        now = self._clock()
+        now = self.clock()
         limit = "grace" if any(now >= deadline for _, deadline in self.hurried) else None
         if limit or (self.generation and self._has_run(item, outcomes)):
             self._settle((item, "not run", now, 0.0, None, None, limit))

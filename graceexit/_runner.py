@@ -50,6 +50,7 @@ class Run:
         inline: No thread can be started.
         interrupted: An exception has taken a watcher away.
         helper: The thread at work, None when there is nothing to do.
+        pause: What that does before the next item, for the sake of what was said.
     """
 
     def __init__(
@@ -57,7 +58,6 @@ class Run:
         items: "dict[Item, bool]",
         late: "dict[Item, int]",
         report: "Callable[[Outcome], None]",
-        pause: "Callable[[], None]" = lambda: None,
         *,
         trace: "Callable[[Item], None] | None" = None,
         clock: "Callable[[], float]" = CLOCK[0],
@@ -68,16 +68,14 @@ class Run:
         self.inline = False
         self.interrupted = False
         self._report = report
-        self._pause = pause  # before the next item, for what was said before it
-        self._is_to_pause = True
         self._trace = trace  # told of each item that begins, if somebody wants to know
-        self._clock = clock
         self._start_thread = start_thread
         self._steps: Iterator[Any] = iter(())  # of the plan
         self._running: dict[object, Action] = {}  # the action in progress, by `key`
         self._wake = 0.0  # when the watcher will look again
         self._bell = Bell()  # wakes the watcher earlier
         self.helper: int | None = None
+        self.pause: Callable[[], None] | None = None
         self._vacant: list[float] = []  # until when the helper that is hired may take its place
         self._inside: set[int] = set()  # every helper that has not ended, those left behind too
 
@@ -101,13 +99,13 @@ class Run:
             self._watch()
         if self.plan.rest and before == NEVER:
             rest = Rest(self.plan.rest)
-            self._settle((rest, "not run", self._clock(), 0.0, None, None, None))
+            self._settle((rest, "not run", self.plan.clock(), 0.0, None, None, None))
 
     def hurry(self, deadline: float) -> None:
         """Note that the process will be gone at *deadline*."""
         hurried = self.plan.hurried
         if not (hurried and hurried[0][1] == deadline):
-            hurried[:] = [(self._clock(), deadline)]
+            hurried[:] = [(self.plan.clock(), deadline)]
             self._bell.ring()
 
     def is_over(self) -> bool:
@@ -127,7 +125,7 @@ class Run:
         """Start a helper, or do its work here where no thread can be started."""
         # An exception may come before the thread has been started; then another one is.
         if self.helper is None:
-            self._vacant = [self._clock() + TO_BEGIN]
+            self._vacant = [self.plan.clock() + TO_BEGIN]
             self.helper = 0  # until the thread says which one it is
         if not self._start_thread(self._help):
             self._help(inline=True)
@@ -137,7 +135,7 @@ class Run:
         key, action = self._current()
         # The helper rings when it begins an action that ends before `_wake`. One that it began
         # before this line is noticed by looking a second time.
-        now = self._clock()
+        now = self.plan.clock()
         end = NEVER if action is None else self._end(action)
         self._wake = min(end, now + LOOK)
         if self.helper is None or self._current()[1] is not action:
@@ -173,7 +171,7 @@ class Run:
 
     def _join(self, item: "Item", wait: float) -> bool:
         """Wait for a thread as long as it may take; return whether it is over."""
-        clock = self._clock
+        clock = self.plan.clock
         begun, _ = self.plan.told[item]
         end = self._end((item, "join", begun, item.timeout)) - SLACK
         until = min(end, clock() + wait)
@@ -208,15 +206,15 @@ class Run:
 
     def _work(self) -> bool:  # noqa: C901, PLR0912  (a call for each part takes half as long)
         """Perform one step after the other; return whether all were, and by this helper."""
-        clock, running, outcomes = self._clock, self._running, self.outcomes
+        clock, running, outcomes = self.plan.clock, self._running, self.outcomes
         trace, hurried = self._trace, self.plan.hurried
         of_threading = vars(threading)
         main = of_threading["_main_thread"]
         now = clock()
         for step in self._steps:
-            if self._is_to_pause and not self.inline:
-                self._is_to_pause = False
-                self._pause()
+            if self.pause is not None and not self.inline:
+                pause, self.pause = self.pause, None
+                pause()
                 now = clock()
             # Begin, and have the watcher look in time.
             if type(step) is tuple:
@@ -282,7 +280,7 @@ class Run:
     def _overrun(self, action: "Action", helper: int | None) -> None:
         """Leave an item behind."""
         item, verb, begun, timeout = action
-        now = self._clock()
+        now = self.plan.clock()
         limit = "grace" if timeout is None or now < begun + timeout else "timeout"
         _, failure = self.plan.told.pop(item, (begun, None)) if verb == "join" else (begun, None)
         ident = helper if verb == "call" else item.ident
@@ -293,7 +291,6 @@ class Run:
         self.outcomes.append(outcome)
         if outcome[1] != "done" or self._trace:
             self._report(outcome)
-            self._is_to_pause = True
 
 
 def trace_as_threads() -> None:

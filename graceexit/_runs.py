@@ -62,8 +62,9 @@ class Runs:
                 self._late.clear()
                 report = lambda outcome: self._note(outcome, grace)  # noqa: E731
                 trace = self.log.begins if self.log.wants_debug() else None
-                run = self.now = Run(self.items, self._late, report, self._settle, trace=trace)
+                run = self.now = Run(self.items, self._late, report, trace=trace)
                 self._to_say = TO_SAY if grace is None else min(TO_SAY, grace / 10)
+            run.pause = self._settle
             try:
                 run.go(before, deadline)
             except BaseException:
@@ -115,6 +116,8 @@ class Runs:
             for processes in of_multiprocessing("process") if item.stop is not None else ():
                 processes._children.discard(item.subject)
         self.log.ended(outcome, grace)
+        if how != "done" and self.now is not None:
+            self.now.pause = self._settle
 
     def _settle(self) -> None:
         """Wait for warnings to be said: the next item may close the log."""

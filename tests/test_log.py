@@ -253,9 +253,9 @@ def test_a_warning_is_said_before_the_item_that_closes_the_log(script, tmp_path,
         _runs.TO_SAY = 60  # which are over when this test has failed
 
         class Slow(logging.FileHandler):
-            def emit(self, record):
-                time.sleep(0.02)
-                super().emit(record)
+            def handle(self, record):  # before it takes its lock, for which `close` would wait
+                time.sleep(0.1)
+                return super().handle(record)
 
         logging.basicConfig(handlers=[Slow("app.log", "w")])
         graceexit.on_exit(logging.shutdown, order=1000)
