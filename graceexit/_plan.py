@@ -132,9 +132,10 @@ class Plan:
         if late:
             for item in planned:
                 late.pop(item, None)
+        self._others.clear()
+        self._early = self._calm = NEVER
         # A stable sort: of equal ranks the one registered last is the next one.
         planned.sort(key=rank, reverse=True)
-        self._calm = NEVER
         return planned
 
     def _stage(self, item: "Item", planned: "list[Item]") -> "Iterator[Step]":
@@ -191,7 +192,7 @@ class Plan:
         """Take the next one of the planned items and of those that came later."""
         heap, others = self._fresh, self._others
         if others and (not (heap or planned) or (self.clock() < self._early and not self.hurried)):
-            heap = min((heap, others), key=lambda one: one[0][:2]) if heap else others
+            heap = min(heap, others) if heap else others  # by what is first in them
         if heap and not (planned and heap[0][0] > rank(planned[-1])):
             if heap[0][2].order < self.before:
                 *_, item, generation = heappop(heap)
