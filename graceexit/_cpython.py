@@ -129,7 +129,12 @@ def is_called_by_multiprocessing(frame: "FrameType") -> bool:
 
 def is_under_way() -> bool:
     """Return whether the main thread, whose handler calls this, is unwinding already."""
-    return is_handled((KeyboardInterrupt, SystemExit), sys.exc_info()[1])
+    # A child that is forked in a `finally` has the exception of its parent too.
+    parents, frame = [], stack(sys._getframe())[-1].f_back
+    while frame is not None:
+        parents.append(frame)
+        frame = frame.f_back
+    return is_handled((KeyboardInterrupt, SystemExit), sys.exc_info()[1], parents)
 
 
 def is_interrupted(ident: int | None) -> bool:
@@ -138,11 +143,14 @@ def is_interrupted(ident: int | None) -> bool:
     return is_handled(KeyboardInterrupt, error[1] if isinstance(error, tuple) else error)
 
 
-def is_handled(kinds: "Any", error: BaseException | None) -> bool:
-    """Return whether *error*, or one during whose handling it was raised, is of these *kinds*."""
-    while error is not None and not isinstance(error, kinds):
+def is_handled(kinds: "Any", error: BaseException | None, parents: "Any" = ()) -> bool:
+    """Return whether *error*, or one behind it, is of *kinds*, and of no frame of *parents*."""
+    while error is not None:
+        trace = error.__traceback__
+        if isinstance(error, kinds) and (trace is None or trace.tb_frame not in parents):
+            return True
         error = error.__context__
-    return error is not None
+    return False
 
 
 def main_task(frame: "FrameType | None") -> "Any":

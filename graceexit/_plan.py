@@ -40,9 +40,10 @@ class Plan:
     What a run does next, and which items are in it.
 
     Items come by rank, and among equals the one registered last first; so do those that are
-    registered meanwhile. But what an item registers, and a thread that is being stopped is one, is
-    not run at the end of a very long line of such items. What other threads register comes behind
-    all the rest, soon after the first of it or if time is short, and is not run for long.
+    registered meanwhile, within two limits. An item may register another, and that one the next: at
+    the end of a very long line they are not run. A thread that is being stopped counts as an item.
+    What other threads register runs by rank for a moment (EARLY), and not under a grace. From then
+    on it comes behind all the rest, for some seconds (LATE).
 
     Attributes:
         clock: That of all limits.

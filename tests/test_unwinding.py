@@ -1102,7 +1102,7 @@ def test_what_was_put_off_does_not_cut_the_hook(script):
 
 
 @pytest.mark.parametrize(
-    "where", ["start", "context manager", "asyncio", "asyncio closes", "asyncio forks"]
+    "where", ["start", "context manager", "finally", "asyncio", "asyncio closes", "asyncio forks"]
 )
 def test_a_forked_child_has_the_frames_of_its_parent_for_no_reason_to_wait(script, where):
     """It is not being started, or entered, as long as it lives, and runs no loop."""
@@ -1155,6 +1155,12 @@ def test_a_forked_child_has_the_frames_of_its_parent_for_no_reason_to_wait(scrip
         if sys.argv[1] == "start":
             child.start()
             child.join()
+        elif sys.argv[1] == "finally":
+            try:
+                sys.exit(0)
+            finally:
+                child.start()
+                child.join()
         elif sys.argv[1] == "asyncio":
             asyncio.run(start())
         elif sys.argv[1] == "asyncio closes":
