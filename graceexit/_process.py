@@ -109,7 +109,7 @@ class Process:
     def _set_handlers(self) -> None:
         """Set the handlers, as soon as that is possible: on the main thread."""
         ending = self.exit
-        self.registry._attend = self._set_handlers if ending is None else ending.ender.start
+        self.registry._attend = self._set_missing if ending is None else ending.ender.start
         is_possible = self.handlers.install(self.settings.signals)
         if is_possible and self.settings.grace is not None:
             self.handlers.put_for_ctrl_c()
@@ -120,6 +120,11 @@ class Process:
         self._is_deadly = not self._handled and _signals.kills_at_once(self.settings.signals)
         if self._handled and ending is None:
             self.registry._attend = None
+
+    def _set_missing(self) -> None:
+        """Set the handlers if that is possible now, and touch nothing if not: a thread may fork."""
+        if _signals.is_main_thread():
+            self._set_handlers()
 
     def uninstall(self) -> None:
         """

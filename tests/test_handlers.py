@@ -96,6 +96,32 @@ def test_nothing_is_missed_where_a_server_has_a_handler(script, when):
     assert (without(lines, INLINE), status) == (["of the request"], 3)
 
 
+def test_a_registration_of_another_thread_touches_no_handlers_but_the_first(script):
+    """Without a GIL what it touches is locked in a child that is forked at that moment."""
+    lines, status = script("""
+        import threading
+        import graceexit
+        from graceexit import _process
+
+        def install(signals):
+            calls.append(threading.current_thread().name)
+            return real(signals)
+
+        def register():
+            for _ in range(3):
+                graceexit.on_exit(print)
+
+        calls, real = [], _process.own.handlers.install
+        _process.own.handlers.install = install
+        thread = threading.Thread(target=register, name="another")
+        thread.start()
+        thread.join()
+        graceexit.unregister(print)
+        graceexit.on_exit(lambda: print(*calls))
+    """).finish()
+    assert (own(lines), status) == (["another MainThread"], 0)
+
+
 REPLACED = """
     import ctypes, os, signal, time
     import graceexit
